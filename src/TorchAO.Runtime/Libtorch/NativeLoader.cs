@@ -1,0 +1,131 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Loader;
+using System.Runtime.Versioning;
+using System.Text.RegularExpressions;
+
+namespace TorchAO.Runtime.Libtorch;
+
+/// <summary>Loads libtorch and TorchSharp's native library, on systems too where TorchSharp's own loader gives up.</summary>
+/// <remarks>
+/// TorchSharp's library names one symbol version that Debian 12 and Ubuntu 22.04 lack, for a symbol nothing calls.
+/// When, and only when, the linker refuses the file for that reason, a private copy with this one requirement marked
+/// weak is loaded instead. The package folder is never written to.
+/// </remarks>
+public static partial class NativeLoader
+{
+    private const string TorchSharpLibrary = "libLibTorchSharp.so";
+
+    // Order matters: each library finds the ones before it already loaded, whatever the search path says.
+    private static readonly string[] LibtorchLibraries =
+        ["libc10.so", "libtorch_cpu.so", "libc10_cuda.so", "libtorch_cuda.so", "libtorch.so"];
+
+    private static readonly Lock Gate = new();
+    private static NativeLoadReport? report;
+
+    /// <summary>Gets what was loaded from where, or <see langword="null"/> before <see cref="EnsureLoaded"/>.</summary>
+    public static NativeLoadReport? Report => report;
+
+    /// <summary>Loads the native libraries once; later calls return at once.</summary>
+    /// <exception cref="DllNotFoundException">A library is missing or the linker refuses it; the message names the
+    /// file, the missing version and the remedy.</exception>
+    public static void EnsureLoaded()
+    {
+        lock (Gate)
+        {
+            report ??= Load();
+        }
+    }
+
+    private static NativeLoadReport Load()
+    {
+        if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)
+        {
+            return new NativeLoadReport("TorchSharp's own search", null, []);
+        }
+
+        string? libtorch = NativeSearch.FindLibtorch();
+        if (libtorch is not null)
+        {
+            LoadLibtorch(libtorch);
+        }
+
+        string torchSharp = NativeSearch.Find(TorchSharpLibrary)
+            ?? throw new DllNotFoundException(
+                $"{TorchSharpLibrary} was not found in {string.Join(", ", NativeSearch.Folders())}. " +
+                "Reference the TorchSharp package from the application, or publish with its native files.");
+        (nint handle, IReadOnlyList<string> relaxed) = LoadTorchSharp(torchSharp);
+        AssemblyLoadContext.Default.ResolvingUnmanagedDll += (_, name) =>
+            name is "LibTorchSharp" or TorchSharpLibrary ? handle : 0;
+        return new NativeLoadReport(libtorch ?? "the system's search path", torchSharp, relaxed);
+    }
+
+    private static void LoadLibtorch(string folder)
+    {
+        foreach (string library in LibtorchLibraries)
+        {
+            string path = Path.Combine(folder, library);
+            if (!File.Exists(path))
+            {
+                continue; // the CUDA libraries are absent from a CPU build
+            }
+
+            try
+            {
+                NativeLibrary.Load(path);
+            }
+            catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+            {
+                throw new DllNotFoundException(
+                    $"{path} could not be loaded: {FirstLine(e.Message)}. " +
+                    $"Check that {folder} holds a complete libtorch for this system, or set " +
+                    $"{NativeSearch.LibtorchVariable} to the torch/lib folder of a PyTorch 2.10 or newer.", e);
+            }
+        }
+    }
+
+    [SupportedOSPlatform("linux")]
+    private static (nint Handle, IReadOnlyList<string> Relaxed) LoadTorchSharp(string path)
+    {
+        try
+        {
+            return (NativeLibrary.Load(path), []);
+        }
+        catch (DllNotFoundException e)
+        {
+            string[] missing = [.. MissingVersion().Matches(e.Message).Select(match => match.Groups[1].Value).Distinct()];
+            if (missing.Length == 0)
+            {
+                throw new DllNotFoundException(
+                    $"{path} could not be loaded: {FirstLine(e.Message)}. Install libtorch 2.10 (package " +
+                    $"libtorch-cpu-linux-x64) or set {NativeSearch.LibtorchVariable} to a folder that has it.", e);
+            }
+
+            try
+            {
+                byte[] copy = File.ReadAllBytes(path);
+                ElfSymbolVersions.MarkWeak(copy, "libstdc++.so.6", missing);
+                return (PrivateCopy.Load(TorchSharpLibrary, copy), missing);
+            }
+            catch (Exception inner) when (inner is BadImageFormatException or NotSupportedException or IOException
+                                              or UnauthorizedAccessException or DllNotFoundException)
+            {
+                throw new DllNotFoundException(
+                    $"{path} needs {string.Join(", ", missing)} of libstdc++.so.6, which this system lacks, and a " +
+                    $"relaxed private copy could not be used: {FirstLine(inner.Message)}. " +
+                    "Install libstdc++ of GCC 13 or newer (Debian 13, Ubuntu 24.04).", inner);
+            }
+        }
+    }
+
+    private static string FirstLine(string message) => message.Split('\n', 2)[0].TrimEnd('.', '\r');
+
+    [GeneratedRegex(@"version `(GLIBCXX_[0-9.]+)' not found \(required by [^)]*libLibTorchSharp\.so\)")]
+    private static partial Regex MissingVersion();
+}
+
+/// <summary>What the native boot loaded, for <c>torchao info</c> and error reports.</summary>
+/// <param name="LibtorchFolder">The folder that libtorch came from.</param>
+/// <param name="TorchSharpLibrary">The path of TorchSharp's native library.</param>
+/// <param name="RelaxedVersions">Symbol versions that were marked weak in a private copy; empty where none had to be.</param>
+public sealed record NativeLoadReport(
+    string LibtorchFolder, string? TorchSharpLibrary, IReadOnlyList<string> RelaxedVersions);
