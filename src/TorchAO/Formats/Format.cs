@@ -1,0 +1,28 @@
+using TorchAO.Kernels;
+using TorchAO.Tensors;
+
+namespace TorchAO.Formats;
+
+/// <summary>A format over its tensor class: closes the generic type between weight and kernels once for all formats.</summary>
+internal abstract class Format<TWeight> : IFormat
+    where TWeight : QuantizedTensor
+{
+    public abstract string Name { get; }
+
+    public abstract string Summary { get; }
+
+    public abstract IReadOnlyList<IQuantizeHandler> Handlers { get; }
+
+    public IReadOnlyList<string> Kernels => [.. LinearKernels.Select(kernel => kernel.Name)];
+
+    /// <summary>Gets the kernels in order of preference.</summary>
+    protected abstract IReadOnlyList<ILinearKernel<TWeight>> LinearKernels { get; }
+
+    public abstract IQuantizationGrid CreateGrid(long inFeatures);
+
+    public abstract QuantizedTensor Read(StoredTensor stored);
+
+    public LinearExecutor CreateExecutor(QuantizedTensor weight) => new LinearExecutor<TWeight>((TWeight)weight, LinearKernels);
+
+    public KernelChoice Explain(in LinearProblem problem) => KernelSelector.Choose(LinearKernels, problem).Choice;
+}

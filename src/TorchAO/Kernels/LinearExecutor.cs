@@ -1,0 +1,153 @@
+using TorchAO.Tensors;
+using static TorchSharp.torch;
+
+namespace TorchAO.Kernels;
+
+/// <summary>A weight together with its kernels: what every quantized layer runs. Hides the weight's type from the module.</summary>
+/// <remarks>Owns the weight. Not thread-safe against <see cref="Dispose()"/>; any number of threads may call <see cref="Forward"/>.</remarks>
+public abstract class LinearExecutor : IDisposable
+{
+    /// <summary>Gets the weight; owned by the executor.</summary>
+    public abstract QuantizedTensor Weight { get; }
+
+    /// <summary>Computes <c>y = x · Wᵀ + b</c> for activations of any rank, with the gradient to <paramref name="input"/>.</summary>
+    /// <param name="input">Activations <c>[…, K]</c> in float32, float16 or bfloat16; an empty batch is fine.</param>
+    /// <param name="bias">The bias <c>[N]</c>, or <see langword="null"/>.</param>
+    /// <returns>The result <c>[…, N]</c> in the type of the activations. The caller disposes it.</returns>
+    /// <exception cref="QuantizationException">Shape, type or device of the input does not fit the weight.</exception>
+    public Tensor Forward(Tensor input, Tensor? bias)
+    {
+        RequireFit(input);
+        if (!is_grad_enabled() || !(input.requires_grad || bias is { requires_grad: true }))
+        {
+            return Compute(input, bias);
+        }
+
+        // The bias is added outside of the function, so that libtorch derives its gradient.
+        Tensor product = QuantizedLinearFunction.apply(input, this);
+        if (bias is null)
+        {
+            return product;
+        }
+
+        using (product)
+        using (Tensor converted = bias.to(product.dtype))
+        {
+            return product + converted;
+        }
+    }
+
+    /// <summary>Says which kernel runs for a count of rows and an activation type, and why others do not.</summary>
+    public abstract KernelChoice Explain(long rows, ScalarType activationType);
+
+    /// <summary>Makes an executor over a copy of the weight.</summary>
+    /// <param name="device">The device of the copy.</param>
+    /// <param name="dtype">The type that the copy dequantizes to; codes and scales stay as they are.</param>
+    /// <returns>A new executor. The caller disposes it.</returns>
+    public abstract LinearExecutor To(Device device, ScalarType dtype);
+
+    /// <summary>Disposes the weight.</summary>
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Computes the forward product without recording a gradient.</summary>
+    internal Tensor Compute(Tensor input, Tensor? bias)
+    {
+        long[] shape = input.shape;
+        long n = Weight.Shape[0];
+        long k = Weight.Shape[1];
+        long[] resultShape = [.. shape[..^1], n];
+        long rows = input.numel() / Math.Max(k, 1);
+        if (rows == 0)
+        {
+            return empty(resultShape, dtype: input.dtype, device: input.device);
+        }
+
+        using Tensor flat = input.reshape(rows, k);
+        using Tensor contiguous = flat.contiguous();
+        using Tensor result = Run(contiguous, bias);
+        return result.view(resultShape);
+    }
+
+    /// <summary>Computes the gradient with respect to activations of any rank.</summary>
+    internal Tensor ComputeInputGradient(Tensor gradient)
+    {
+        long[] shape = gradient.shape;
+        long n = Weight.Shape[0];
+        using Tensor flat = gradient.reshape(-1, n);
+        using Tensor result = ReferenceLinear.InputGradient(flat, Weight);
+        return result.view([.. shape[..^1], Weight.Shape[1]]);
+    }
+
+    /// <summary>Runs the chosen kernel on contiguous activations <c>[M, K]</c>, M ≥ 1.</summary>
+    protected abstract Tensor Run(Tensor input, Tensor? bias);
+
+    /// <summary>Disposes the weight and what kernels packed from it.</summary>
+    protected abstract void Dispose(bool disposing);
+
+    private void RequireFit(Tensor input)
+    {
+        long k = Weight.Shape[1];
+        if (input.dim() == 0 || input.size(-1) != k)
+        {
+            throw new QuantizationException(
+                $"linear with a {Weight.Format} weight [{Weight.Shape[0]}, {k}]: the input's last dimension must be {k}, " +
+                $"got [{string.Join(", ", input.shape)}]; check the layer that feeds this one.");
+        }
+
+        if (input.dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float64))
+        {
+            throw new QuantizationException(
+                $"linear with a {Weight.Format} weight [{Weight.Shape[0]}, {k}]: the input is {input.dtype}, expected " +
+                "Float32, BFloat16, Float16 or Float64; convert it before the layer.");
+        }
+
+        if (input.device_type != Weight.Device.type || input.device_index != Weight.Device.index)
+        {
+            throw new QuantizationException(
+                $"linear with a {Weight.Format} weight on {Weight.Device}: the input is on {input.device}; move the " +
+                "model or the input with .to(device).");
+        }
+    }
+}
+
+/// <summary>The executor of one format.</summary>
+internal sealed class LinearExecutor<TWeight>(TWeight weight, IReadOnlyList<ILinearKernel<TWeight>> kernels) : LinearExecutor
+    where TWeight : QuantizedTensor
+{
+    // Rows decide between GEMV and GEMM kernels, so the memory is by (rows, type); decode asks for one row for ever.
+    private (LinearProblem Problem, int Kernel)? last;
+
+    public override QuantizedTensor Weight => weight;
+
+    public override KernelChoice Explain(long rows, ScalarType activationType) =>
+        KernelSelector.Choose(kernels, Problem(rows, activationType)).Choice;
+
+    public override LinearExecutor To(Device device, ScalarType dtype) =>
+        new LinearExecutor<TWeight>((TWeight)weight.To(device, dtype), kernels);
+
+    protected override Tensor Run(Tensor input, Tensor? bias)
+    {
+        LinearProblem problem = Problem(input.size(0), input.dtype);
+        (LinearProblem Problem, int Kernel)? remembered = last;
+        int kernel = remembered is { } known && known.Problem == problem
+            ? known.Kernel
+            : KernelSelector.Choose(kernels, problem).Index;
+        last = (problem, kernel);
+        return kernel < 0 ? ReferenceLinear.Run(input, weight, bias) : kernels[kernel].Run(input, weight, bias);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            weight.Dispose();
+        }
+    }
+
+    private LinearProblem Problem(long rows, ScalarType activationType) => new(
+        weight.Device.type, activationType, rows, weight.Shape[0], weight.Shape[1], weight.GroupSize);
+}

@@ -1,0 +1,29 @@
+using TorchSharp;
+
+namespace TorchAO.Lifecycle;
+
+/// <summary>How <c>Quantize</c> and <c>Explain</c> walk a model.</summary>
+public sealed record QuantizeOptions
+{
+    /// <summary>Gets a filter over linear layers: module name and module; layers for which it is false are excluded.</summary>
+    /// <value><see langword="null"/> (the default) takes all. The counterpart of torchao's <c>filter_fn</c>.</value>
+    public Func<string, torch.nn.Module, bool>? Filter { get; init; }
+
+    /// <summary>Gets where quantized layers go.</summary>
+    /// <value><see langword="null"/> (the default) leaves each where its weight is; a rule's own device goes first.</value>
+    public torch.Device? Device { get; init; }
+
+    /// <summary>Gets the least share of linear weight bytes that must be quantized after the call, from 0 to 1.</summary>
+    /// <value>0 (the default) asks for at least one layer.</value>
+    public double MinimumCoverage { get; init; }
+
+    /// <summary>Gets whether each layer's weight error is measured, which dequantizes each weight once.</summary>
+    /// <value><see langword="false"/> by default.</value>
+    public bool MeasureError { get; init; }
+
+    /// <summary>Gets who is told of each layer as it is done.</summary>
+    public IProgress<LayerReport>? Progress { get; init; }
+
+    /// <summary>Gets the token that stops the walk between two layers; layers already done stay quantized.</summary>
+    public CancellationToken CancellationToken { get; init; }
+}

@@ -1,0 +1,95 @@
+using System.Text.Json.Nodes;
+using static TorchSharp.torch;
+
+namespace TorchAO.Tensors;
+
+/// <summary>One named piece of a quantized tensor, as it stands on disk: <c>qdata</c>, <c>scale</c>, <c>zero_point</c>.</summary>
+/// <param name="Name">The name on disk; torchao's own where it has one.</param>
+/// <param name="Value">The tensor; owned by the quantized tensor.</param>
+public readonly record struct TensorComponent(string Name, Tensor Value);
+
+/// <summary>A weight in a quantized format: named components in canonical storage, and the shape they stand for.</summary>
+/// <remarks>
+/// Owns its components. Immutable: every operation makes a new tensor. Canonical storage is the same on all devices and
+/// on disk; a kernel that wants another order makes its own copy.
+/// </remarks>
+public abstract class QuantizedTensor : IDisposable
+{
+    /// <summary>Creates the tensor over its components, which it owns from then on.</summary>
+    /// <param name="shape">The logical shape, such as <c>[N, K]</c>.</param>
+    /// <param name="dtype">The floating-point type of the weight that was quantized.</param>
+    /// <param name="components">The pieces; taken out of any dispose scope.</param>
+    protected QuantizedTensor(IReadOnlyList<long> shape, ScalarType dtype, params IReadOnlyList<TensorComponent> components)
+    {
+        Shape = [.. shape];
+        DType = dtype;
+        Components = components;
+        foreach (TensorComponent component in components)
+        {
+            component.Value.DetachFromDisposeScope();
+        }
+    }
+
+    /// <summary>Gets the catalogue name of the format, such as <c>int8</c>.</summary>
+    public abstract string Format { get; }
+
+    /// <summary>Gets the logical shape, such as <c>[N, K]</c> for a linear weight.</summary>
+    public IReadOnlyList<long> Shape { get; }
+
+    /// <summary>Gets the type that <see cref="Dequantize"/> returns by default: that of the weight before quantization.</summary>
+    public ScalarType DType { get; }
+
+    /// <summary>Gets the pieces in the order in which they are written to disk.</summary>
+    public IReadOnlyList<TensorComponent> Components { get; }
+
+    /// <summary>Gets the device of the components.</summary>
+    public Device Device => Components[0].Value.device;
+
+    /// <summary>Gets the size of all components in bytes.</summary>
+    public long Bytes => Components.Sum(component => component.Value.numel() * component.Value.element_size());
+
+    /// <summary>Gets the count of consecutive input features that share one scale; K where a row has one scale.</summary>
+    public abstract long GroupSize { get; }
+
+    /// <summary>Writes the parameters that are not tensors, with stable snake-case names, for the checkpoint's JSON.</summary>
+    public abstract JsonObject DescribeParameters();
+
+    /// <summary>Computes the values that the codes stand for.</summary>
+    /// <param name="dtype">The floating-point type of the result; <see cref="DType"/> if absent.</param>
+    /// <returns>A tensor of the logical shape on the components' device. The caller disposes it.</returns>
+    public abstract Tensor Dequantize(ScalarType? dtype = null);
+
+    /// <summary>Cuts out a range of rows (dimension 0) or of input features (dimension 1), on the codes, without rounding again.</summary>
+    /// <returns>A new tensor that shares no memory with this one. The caller disposes it.</returns>
+    /// <exception cref="QuantizationException">The cut would split a group or a packed byte.</exception>
+    public abstract QuantizedTensor Narrow(int dimension, long start, long length);
+
+    /// <summary>Copies the tensor.</summary>
+    /// <param name="device">The device of the copy.</param>
+    /// <param name="dtype">The copy's <see cref="DType"/>, this tensor's if absent; codes and scales stay as they are.</param>
+    /// <returns>A new tensor that shares no memory with this one. The caller disposes it.</returns>
+    public QuantizedTensor To(Device device, ScalarType? dtype = null) => With(
+        Shape, dtype ?? DType, [.. Components.Select(component => component with { Value = component.Value.to(device, copy: true) })]);
+
+    /// <summary>Disposes the components.</summary>
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Disposes the components; packed forms that a subclass keeps go here too.</summary>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            foreach (TensorComponent component in Components)
+            {
+                component.Value.Dispose();
+            }
+        }
+    }
+
+    /// <summary>Makes a tensor of the same format and parameters over other components.</summary>
+    protected abstract QuantizedTensor With(IReadOnlyList<long> shape, ScalarType dtype, IReadOnlyList<TensorComponent> components);
+}
