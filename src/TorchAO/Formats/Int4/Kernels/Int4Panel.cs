@@ -1,0 +1,42 @@
+namespace TorchAO.Formats.Int4.Kernels;
+
+/// <summary>Activations in the order in which <see cref="Int4Dot"/>'s wide paths decode codes, and their sums by group.</summary>
+internal static unsafe class Int4Panel
+{
+    /// <summary>Gets the length of a permuted row: whole blocks of eight codes a lane.</summary>
+    public static long Stride(int length, int lanes)
+    {
+        long block = lanes * (long)Int4Dot.LaneCodes;
+        return (length + block - 1) / block * block;
+    }
+
+    /// <summary>Permutes a row: within a block, element 8·i + j goes to place lanes·j + i; the last block is filled with zeros.</summary>
+    public static void Permute(ReadOnlySpan<float> row, int lanes, Span<float> panel)
+    {
+        int block = lanes * Int4Dot.LaneCodes;
+        for (int start = 0; start < panel.Length; start += block)
+        {
+            Span<float> destination = panel.Slice(start, block);
+            for (int i = 0; i < block; i++)
+            {
+                int k = start + i;
+                destination[(lanes * (i % Int4Dot.LaneCodes)) + (i / Int4Dot.LaneCodes)] = k < row.Length ? row[k] : 0;
+            }
+        }
+    }
+
+    /// <summary>Sums the activations of each group, which is what a group's zero point multiplies.</summary>
+    public static void SumGroups(ReadOnlySpan<float> row, int groupSize, Span<float> sums)
+    {
+        for (int g = 0; g < sums.Length; g++)
+        {
+            float sum = 0;
+            foreach (float x in row.Slice(g * groupSize, groupSize))
+            {
+                sum += x;
+            }
+
+            sums[g] = sum;
+        }
+    }
+}
