@@ -45,7 +45,7 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
             Bias = operands.Bias is null ? null : TensorMemory.Address<float>(operands.Bias),
             Y = TensorMemory.Address<float>(operands.Output),
         };
-        ParallelRows.Run(problem.N, problem.RowsPerWorker, in job);
+        ParallelRows.Run(problem.N, problem.RowsPerWorker, job);
         GC.KeepAlive(weight); // the addresses above are its tensors'
         return operands.TakeOutput();
     }

@@ -31,7 +31,7 @@ internal sealed unsafe class Int8LinearCpu : ILinearKernel<Int8Tensor>
             Bias = operands.Bias is null ? null : TensorMemory.Address<float>(operands.Bias),
             Y = TensorMemory.Address<float>(operands.Output),
         };
-        ParallelRows.Run(problem.N, problem.RowsPerWorker, in job);
+        ParallelRows.Run(problem.N, problem.RowsPerWorker, job);
         GC.KeepAlive(weight); // the addresses above are its tensors'
         return operands.TakeOutput();
     }
