@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
 using TorchAO.Runtime.Cpu;
@@ -108,7 +107,8 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
                     Dot(Lanes, weights, X + (first * XStride), count, sums);
                     if (ZeroPoints is { } zeroPoints)
                     {
-                        AddZeroPoints(zeroPoints.Row(row, zeroScratch), first, count, sums);
+                        float* groupSums = XSums + ((long)first * Scales.Columns);
+                        Int4Panel.AddZeroPoints(zeroPoints.Row(row, zeroScratch), groupSums, Scales.Columns, count, sums);
                     }
 
                     for (int i = 0; i < count; i++)
@@ -157,17 +157,6 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
             else
             {
                 Int4Dot.Wide256<TScales>(row, x, m, y);
-            }
-        }
-
-        private readonly void AddZeroPoints(float* zeroPoints, int first, int count, float* sums)
-        {
-            int groups = Scales.Columns;
-            var zeros = new ReadOnlySpan<float>(zeroPoints, groups);
-            for (int i = 0; i < count; i++)
-            {
-                sums[i] += TensorPrimitives.Dot(
-                    zeros, new ReadOnlySpan<float>(XSums + ((long)(first + i) * groups), groups));
             }
         }
     }

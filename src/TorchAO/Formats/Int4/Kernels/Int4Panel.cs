@@ -1,3 +1,5 @@
+using System.Numerics.Tensors;
+
 namespace TorchAO.Formats.Int4.Kernels;
 
 /// <summary>Activations in the order in which <see cref="Int4Dot"/>'s wide paths decode codes, and their sums by group.</summary>
@@ -37,6 +39,16 @@ internal static unsafe class Int4Panel
             }
 
             sums[g] = sum;
+        }
+    }
+
+    /// <summary>Adds <c>Σ_g zero_point[g] · sum[m, g]</c> to each of m results.</summary>
+    public static void AddZeroPoints(float* zeroPoints, float* groupSums, int groups, int m, float* y)
+    {
+        var zeros = new ReadOnlySpan<float>(zeroPoints, groups);
+        for (int i = 0; i < m; i++, groupSums += groups)
+        {
+            y[i] += TensorPrimitives.Dot(zeros, new ReadOnlySpan<float>(groupSums, groups));
         }
     }
 }

@@ -3,7 +3,6 @@ using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
 using TorchAO.Runtime.Cpu;
 using TorchAO.Runtime.Memory;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace TorchAO.Formats.Int8.Kernels;
