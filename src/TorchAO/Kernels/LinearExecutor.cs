@@ -19,13 +19,15 @@ public abstract class LinearExecutor : IDisposable
     {
         RequireInputFits(input);
         RequireBiasFits(bias);
-        if (!is_grad_enabled() || !(input.requires_grad || bias is { requires_grad: true }))
+        bool trainsInput = is_grad_enabled() && input.requires_grad;
+        bool trainsBias = is_grad_enabled() && bias is { requires_grad: true };
+        if (!trainsInput && !trainsBias)
         {
             return Compute(input, bias);
         }
 
         // The bias is added outside of the function, so that libtorch derives its gradient.
-        Tensor product = QuantizedLinearFunction.apply(input, this);
+        Tensor product = trainsInput ? QuantizedLinearFunction.apply(input, this) : Compute(input, null);
         if (bias is null)
         {
             return product;

@@ -203,12 +203,12 @@ public sealed class QuantizedLinearTests
         Assert.Equal(before, Tensor.TotalCount);
     }
 
+    // No bias and no float layer: TorchSharp counts the emptied shell of each Parameter until it is finalized.
     private static void Cycle(QuantizeConfig config, Tensor input)
     {
-        using QuantizedLinear layer = Layer(config, ScalarType.Float32);
-        using Tensor moved = layer.call(input);
+        using QuantizedLinear layer = Layer(config, ScalarType.Float32, hasBias: false);
+        using Tensor result = layer.call(input);
         layer.to(ScalarType.BFloat16);
-        using Linear dequantized = layer.Dequantize();
     }
 
     private static void AssertBuffersAreTheWeight(QuantizedLinear layer)
