@@ -212,7 +212,8 @@ public sealed partial class FormatContractTests
             using Tensor result = executor.Forward(input, null);
         }
 
-        Assert.Equal(before, Tensor.TotalCount);
+        // Finalizers of earlier tests may lower the count meanwhile.
+        Assert.InRange(Tensor.TotalCount, 0, before);
     }
 
     [GeneratedRegex("^[a-z][a-z0-9_]*$")]
