@@ -2,6 +2,7 @@ using TorchAO.Configuration;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace TorchAO.Formats;
@@ -80,12 +81,12 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
             return;
         }
 
-        using Tensor wrong = finite.logical_not();
-        using Tensor positions = wrong.nonzero();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor positions = finite.logical_not().nonzero();
         (long row, long column) = (positions[0, 0].item<long>(), positions[0, 1].item<long>());
-        using Tensor value = weight[row, column].to(ScalarType.Float32);
+        float value = weight[row, column].to(ScalarType.Float32).item<float>();
         throw new QuantizationException(
             $"{ConfigName}: the weight [{weight.size(0)}, {weight.size(1)}] has {positions.size(0)} values that are not finite, " +
-            $"the first {value.item<float>()} at [{row}, {column}], expected finite numbers; repair the checkpoint or skip the layer.");
+            $"the first {value} at [{row}, {column}], expected finite numbers; repair the checkpoint or skip the layer.");
     }
 }

@@ -12,9 +12,9 @@ internal static class RowBlocks
 
     /// <summary>Computes a matrix block by block.</summary>
     /// <param name="rows">N, rows of the result.</param>
-    /// <param name="columns">Columns of the result; decides how many rows a block has.</param>
+    /// <param name="columns">Elements that a row takes on the way; decides how many rows a block has.</param>
     /// <param name="step">Computes the rows from a first one (first argument) and a count (second argument).</param>
-    /// <returns>The result <c>[N, columns]</c>. The caller disposes it.</returns>
+    /// <returns>The result, N rows of what <paramref name="step"/> makes. The caller disposes it.</returns>
     public static Tensor Compute(long rows, long columns, Func<long, long, Tensor> step)
     {
         using IDisposable noGradient = no_grad();
@@ -29,7 +29,7 @@ internal static class RowBlocks
         {
             long count = Math.Min(block, rows - start);
             using Tensor part = step(start, count);
-            result ??= empty([rows, columns], dtype: part.dtype, device: part.device);
+            result ??= empty([rows, part.size(1)], dtype: part.dtype, device: part.device);
             using Tensor target = result.narrow(0, start, count);
             target.copy_(part);
         }

@@ -23,9 +23,10 @@ internal sealed class StoredTensorReader
             throw Wrong("shape", $"[{string.Join(", ", stored.Shape)}]", "[out_features, in_features], both positive");
         }
 
-        if (!IsWeightType(stored.DType))
+        // float64 is what model.to(float64) leaves behind; such a layer may be saved too.
+        if (!IsWeightType(stored.DType) && stored.DType != ScalarType.Float64)
         {
-            throw Wrong("dtype", ScalarTypes.NameOf(stored.DType), "F32, BF16 or F16");
+            throw Wrong("dtype", ScalarTypes.NameOf(stored.DType), "F32, BF16, F16 or F64");
         }
     }
 

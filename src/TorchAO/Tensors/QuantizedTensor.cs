@@ -18,16 +18,12 @@ public abstract class QuantizedTensor : IDisposable
     /// <summary>Creates the tensor over its components, which it owns from then on.</summary>
     /// <param name="shape">The logical shape, such as <c>[N, K]</c>.</param>
     /// <param name="dtype">The floating-point type of the weight that was quantized.</param>
-    /// <param name="components">The pieces; taken out of any dispose scope.</param>
+    /// <param name="components">The pieces; taken out of any dispose scope, and made contiguous where they are not.</param>
     protected QuantizedTensor(IReadOnlyList<long> shape, ScalarType dtype, params IReadOnlyList<TensorComponent> components)
     {
         Shape = [.. shape];
         DType = dtype;
-        Components = components;
-        foreach (TensorComponent component in components)
-        {
-            component.Value.DetachFromDisposeScope();
-        }
+        Components = [.. components.Select(component => component with { Value = Canonical(component.Value) })];
     }
 
     /// <summary>Gets the catalogue name of the format, such as <c>int8</c>.</summary>
@@ -69,7 +65,7 @@ public abstract class QuantizedTensor : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(dimension, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(start);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(start + length, Shape[dimension], nameof(length));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Shape[dimension] - start);
         return dimension == 0 ? NarrowRows(start, length) : NarrowFeatures(start, length);
     }
 
@@ -130,6 +126,19 @@ public abstract class QuantizedTensor : IDisposable
             : throw new QuantizationException(
                 $"{Format} weight [{Shape[0]}, {Shape[1]}]: input features {start} to {start + length - 1} split a group of " +
                 $"{GroupSize}; begin and end at multiples of {GroupSize}.");
+    }
+
+    private static Tensor Canonical(Tensor value)
+    {
+        if (value.is_contiguous())
+        {
+            return value.DetachFromDisposeScope();
+        }
+
+        using (value)
+        {
+            return value.contiguous().DetachFromDisposeScope();
+        }
     }
 
     /// <summary>Copies a range of a tensor into memory of its own.</summary>

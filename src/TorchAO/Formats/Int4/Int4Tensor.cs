@@ -15,7 +15,7 @@ internal sealed class Int4Tensor : QuantizedTensor
     /// <param name="scale">Scales <c>[N, K / group]</c>, in the type of the weight that was quantized.</param>
     /// <param name="zeroPoint">The values of code 8, <c>[N, K / group]</c>; <see langword="null"/> where they are zero.</param>
     public Int4Tensor(IReadOnlyList<long> shape, ScalarType dtype, Tensor qdata, Tensor scale, Tensor? zeroPoint)
-        : base(shape, dtype, ToComponents(qdata, scale, zeroPoint)) => GroupSize = Shape[1] / scale.size(1);
+        : base(shape, dtype, ToComponents(qdata, scale, zeroPoint)) => GroupSize = Shape[1] / Scale.size(1);
 
     public override string Format => Int4Format.FormatName;
 

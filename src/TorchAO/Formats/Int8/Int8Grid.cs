@@ -11,9 +11,9 @@ internal sealed class Int8Grid(long groupSize) : IQuantizationGrid
     public QParams ChooseQParams(Tensor weight)
     {
         using IDisposable noGradient = no_grad();
-        using Tensor groups = weight.detach().reshape(weight.size(0), -1, groupSize);
-        using Tensor magnitude = groups.abs().amax([2]);
-        return new QParams((magnitude / 127.5f).clamp(min: 1.1920929e-7f));
+        using var scope = NewDisposeScope();
+        Tensor groups = weight.detach().reshape(weight.size(0), -1, groupSize);
+        return new QParams((groups.abs().amax([2]) / 127.5f).clamp(min: 1.1920929e-7f).MoveToOuterDisposeScope());
     }
 
     public Tensor Quantize(Tensor weight, QParams qparams) =>

@@ -14,7 +14,7 @@ internal sealed class Int8Tensor : QuantizedTensor
     /// <param name="scale">Scales <c>[N, K / group]</c>, in the type of the weight that was quantized.</param>
     public Int8Tensor(ScalarType dtype, Tensor qdata, Tensor scale)
         : base(qdata.shape, dtype, new TensorComponent("qdata", qdata), new TensorComponent("scale", scale)) =>
-        GroupSize = Shape[1] / scale.size(1);
+        GroupSize = Shape[1] / Scale.size(1);
 
     public override string Format => Int8Format.FormatName;
 
