@@ -12,20 +12,33 @@ internal sealed class FloatOperands : IDisposable
     /// <param name="input">Activations <c>[M, K]</c>, contiguous, on the CPU; not consumed.</param>
     /// <param name="bias">The bias <c>[N]</c>, or <see langword="null"/>; not consumed.</param>
     /// <param name="outFeatures">N.</param>
-    public FloatOperands(Tensor input, Tensor? bias, long outFeatures)
+    /// <param name="spreadsRows">Whether several rows are copied to a distance at which they share the cache.</param>
+    public FloatOperands(Tensor input, Tensor? bias, long outFeatures, bool spreadsRows = false)
     {
         type = input.dtype;
-        Input = type == ScalarType.Float32 ? input.alias() : input.to(ScalarType.Float32);
+        (long m, long k) = (input.size(0), input.size(1));
+        long stride = spreadsRows && m > 1 ? CacheStride.Spread(k) : k;
+        if (stride == k)
+        {
+            Input = type == ScalarType.Float32 ? input.alias() : input.to(ScalarType.Float32);
+        }
+        else
+        {
+            Input = empty(m, stride, dtype: ScalarType.Float32);
+            using Tensor rows = Input.narrow(1, 0, k);
+            rows.copy_(input);
+        }
+
         if (bias is not null)
         {
             using Tensor converted = bias.to(ScalarType.Float32);
             Bias = converted.contiguous();
         }
 
-        Output = empty(input.size(0), outFeatures, dtype: ScalarType.Float32);
+        Output = empty(m, outFeatures, dtype: ScalarType.Float32);
     }
 
-    /// <summary>Gets the activations <c>[M, K]</c>.</summary>
+    /// <summary>Gets the activations <c>[M, K]</c>, or <c>[M, more]</c> where rows were spread.</summary>
     public Tensor Input { get; }
 
     /// <summary>Gets the bias <c>[N]</c>.</summary>

@@ -20,13 +20,14 @@ internal sealed unsafe class Int8LinearCpu : ILinearKernel<Int8Tensor>
     public Tensor Run(Tensor input, Int8Tensor weight, Tensor? bias)
     {
         var problem = new CpuProblem(input, weight.Shape, weight.GroupSize);
-        using var operands = new FloatOperands(input, bias, problem.N);
+        using var operands = new FloatOperands(input, bias, problem.N, spreadsRows: true);
         var job = new Job
         {
             Problem = problem,
             Codes = TensorMemory.Address<sbyte>(weight.QData),
             Scales = new FloatRows(weight.Scale),
             X = TensorMemory.Address<float>(operands.Input),
+            XStride = operands.Input.size(1),
             Bias = operands.Bias is null ? null : TensorMemory.Address<float>(operands.Bias),
             Y = TensorMemory.Address<float>(operands.Output),
         };
@@ -41,6 +42,7 @@ internal sealed unsafe class Int8LinearCpu : ILinearKernel<Int8Tensor>
         public sbyte* Codes;
         public FloatRows Scales;
         public float* X;
+        public long XStride;
         public float* Bias;
         public float* Y;
 
@@ -53,10 +55,10 @@ internal sealed unsafe class Int8LinearCpu : ILinearKernel<Int8Tensor>
             for (int first = 0; first < m; first += Int8Dot.MaxRows)
             {
                 int count = Math.Min(Int8Dot.MaxRows, m - first);
-                float* x = X + ((long)first * k);
+                float* x = X + (first * XStride);
                 for (long row = begin; row < end; row++)
                 {
-                    Dot(Codes + (row * k), Scales.Row(row, scratch), k, groupSize, x, count, sums);
+                    Dot(Codes + (row * k), Scales.Row(row, scratch), k, groupSize, x, XStride, count, sums);
                     for (int i = 0; i < count; i++)
                     {
                         Y[((long)(first + i) * n) + row] = Bias is null ? sums[i] : sums[i] + Bias[row];
@@ -65,19 +67,19 @@ internal sealed unsafe class Int8LinearCpu : ILinearKernel<Int8Tensor>
             }
         }
 
-        private static void Dot(sbyte* codes, float* scales, int length, int groupSize, float* x, int m, float* y)
+        private static void Dot(sbyte* codes, float* scales, int length, int groupSize, float* x, long stride, int m, float* y)
         {
             if (Vector512.IsHardwareAccelerated)
             {
-                Int8Dot.Wide512(codes, scales, length, groupSize, x, m, y);
+                Int8Dot.Wide512(codes, scales, length, groupSize, x, stride, m, y);
             }
             else if (Vector256.IsHardwareAccelerated)
             {
-                Int8Dot.Wide256(codes, scales, length, groupSize, x, m, y);
+                Int8Dot.Wide256(codes, scales, length, groupSize, x, stride, m, y);
             }
             else
             {
-                Int8Dot.Scalar(codes, scales, length, groupSize, x, m, y);
+                Int8Dot.Scalar(codes, scales, length, groupSize, x, stride, m, y);
             }
         }
     }

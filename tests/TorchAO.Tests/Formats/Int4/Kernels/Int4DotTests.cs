@@ -63,9 +63,9 @@ public sealed unsafe class Int4DotTests
 
         Int4Panel.Permute(row, 16, panel);
 
-        Assert.Equal(256, panel.Length);
+        Assert.Equal(256 + 16, panel.Length);
         Assert.Equal(row, panel.Where(x => x != 0).Order());
-        Assert.Equal(56, panel.Count(x => x == 0));
+        Assert.Equal(72, panel.Count(x => x == 0));
         Assert.Equal(row[(8 * 3) + 5], panel[(16 * 5) + 3]);
     }
 

@@ -43,9 +43,9 @@ public sealed unsafe class Int8DotTests
                 float[] wide256 = [.. Enumerable.Repeat(float.NaN, m)];
                 fixed (float* y = expected, y512 = wide512, y256 = wide256)
                 {
-                    Int8Dot.Scalar(c, s, length, group, xs, m, y);
-                    Int8Dot.Wide512(c, s, length, group, xs, m, y512);
-                    Int8Dot.Wide256(c, s, length, group, xs, m, y256);
+                    Int8Dot.Scalar(c, s, length, group, xs, length, m, y);
+                    Int8Dot.Wide512(c, s, length, group, xs, length, m, y512);
+                    Int8Dot.Wide256(c, s, length, group, xs, length, m, y256);
                 }
 
                 Assert.Equal(expected, wide512);
