@@ -18,7 +18,8 @@ internal sealed class Float8Format : Format<Float8Tensor>
 
     protected override IReadOnlyList<ILinearKernel<Float8Tensor>> LinearKernels { get; } = [];
 
-    public override IQuantizationGrid CreateGrid(long inFeatures) => new Float8Grid(ScalarTypes.Float8E4M3, isPerRow: true);
+    public override IQuantizationGrid CreateGrid(long inFeatures) => new Float8Grid(
+        ScalarTypes.Float8E4M3, Float8Granularity.PerRow);
 
     public override QuantizedTensor Read(StoredTensor stored) => Float8Tensor.Read(stored);
 }

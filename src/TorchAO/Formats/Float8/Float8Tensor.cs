@@ -39,7 +39,7 @@ internal sealed class Float8Tensor : QuantizedTensor
     public override Tensor Dequantize(ScalarType? dtype = null)
     {
         using var qparams = new QParams(Scale.alias());
-        return Float8Grid.ToValues(QData, qparams, dtype ?? DType);
+        return AffineRows.Dequantize(QData, qparams, Float8Grid.Scheme(QData.dtype), dtype ?? DType);
     }
 
     /// <summary>Rebuilds a tensor from a checkpoint.</summary>

@@ -5,16 +5,6 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Formats.Float8;
 
-/// <summary>How many scales a float8 weight has.</summary>
-public enum Float8Granularity
-{
-    /// <summary>One scale for each row.</summary>
-    PerRow,
-
-    /// <summary>One scale for the whole weight.</summary>
-    PerTensor,
-}
-
 /// <summary>Stores linear weights in 8-bit floating point; activations stay as they are.</summary>
 /// <remarks>The counterpart of torchao's <c>Float8WeightOnlyConfig</c>; <see cref="Granularity"/> is ours.</remarks>
 public sealed record Float8WeightOnlyConfig : QuantizeConfig
@@ -47,5 +37,5 @@ internal sealed class Float8WeightOnlyHandler : QuantizeHandler<Float8WeightOnly
     protected override long GroupSize(in WeightFacts weight, Float8WeightOnlyConfig config) => weight.InFeatures;
 
     protected override IQuantizationGrid CreateGrid(in WeightFacts weight, Float8WeightOnlyConfig config) =>
-        new Float8Grid(config.WeightDType, config.Granularity == Float8Granularity.PerRow);
+        new Float8Grid(config.WeightDType, config.Granularity);
 }

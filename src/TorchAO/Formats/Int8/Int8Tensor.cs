@@ -31,7 +31,7 @@ internal sealed class Int8Tensor : QuantizedTensor
     public override Tensor Dequantize(ScalarType? dtype = null)
     {
         using var qparams = new QParams(Scale.alias());
-        return new Int8Grid(GroupSize).Dequantize(QData, qparams, dtype ?? DType);
+        return AffineRows.Dequantize(QData, qparams, Int8Grid.Scheme, dtype ?? DType);
     }
 
     /// <summary>Rebuilds a tensor from a checkpoint.</summary>
