@@ -4,13 +4,12 @@ namespace TorchAO.Architecture.Tests;
 internal static class ProductAssemblies
 {
     public static IReadOnlyList<string> Names { get; } =
-        ["TorchAO.Numerics", "TorchAO.Runtime", "TorchAO", "TorchAO.Models", "torchao"];
+        ["TorchAO.Numerics", "TorchAO.Runtime", "TorchAO", "TorchAO.Models", "TorchAO.Cli"];
 
     public static IEnumerable<string> Paths => Names.Select(PathOf);
 
     public static string PathOf(string name)
     {
-        // torchao.dll and TorchAO.dll differ by case alone, so a folder that holds both needs exact names.
         string path = Path.Combine(AppContext.BaseDirectory, name + ".dll");
         return File.Exists(path) ? path : throw new FileNotFoundException($"{name} was not built beside the tests", path);
     }

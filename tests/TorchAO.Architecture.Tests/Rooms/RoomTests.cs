@@ -12,7 +12,7 @@ public sealed class RoomTests
         ["TorchAO"] = ["TorchAO.Numerics", "TorchAO.Runtime", "TorchSharp"],
         ["TorchAO.Models"] =
             ["TorchAO.Numerics", "TorchAO.Runtime", "TorchAO", "TorchSharp", "Microsoft.ML.Tokenizers"],
-        ["torchao"] =
+        ["TorchAO.Cli"] =
         [
             "TorchAO.Numerics", "TorchAO.Runtime", "TorchAO", "TorchAO.Models", "TorchSharp", "System.CommandLine",
             "Spectre.Console", "Spectre.Console.Ansi",
@@ -44,6 +44,12 @@ public sealed class RoomTests
 
         Offences.AssertNone(offences, "A dependency is a decision: write an ADR and add it to RoomTests.packages.");
     }
+
+    [Fact]
+    public void No_two_assemblies_differ_by_case_alone()
+        // The runtime binds names without regard to case: torchao.dll that references TorchAO.dll finds itself.
+        => Assert.Equal(
+            ProductAssemblies.Names.Count, ProductAssemblies.Names.Distinct(StringComparer.OrdinalIgnoreCase).Count());
 
     private static bool IsFramework(string name)
         => name != "System.CommandLine" && name.StartsWith("System.", StringComparison.Ordinal);
