@@ -9,7 +9,8 @@ namespace TorchAO.Runtime.Libtorch;
 /// <remarks>
 /// TorchSharp's library names one symbol version that Debian 12 and Ubuntu 22.04 lack, for a symbol nothing calls.
 /// When, and only when, the linker refuses the file for that reason, a private copy with this one requirement marked
-/// weak is loaded instead. The package folder is never written to.
+/// weak is loaded instead. The package folder is never written to. The package's startup hook calls this before
+/// <c>Main</c>; where a host runs no such hooks, call <see cref="EnsureLoaded"/> before anything touches TorchSharp.
 /// </remarks>
 public static partial class NativeLoader
 {
