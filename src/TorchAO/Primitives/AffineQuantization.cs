@@ -43,7 +43,7 @@ public static partial class AffineQuantization
     /// <returns>Scales and zero points in the shape of <paramref name="min"/>. The caller disposes them.</returns>
     /// <exception cref="QuantizationException">The scheme contradicts itself, or the two tensors differ in shape or type.
     /// </exception>
-    public static QParams ChooseQParams(Tensor min, Tensor max, AffineScheme scheme)
+    public static QParams ChooseQParamsFromRange(Tensor min, Tensor max, AffineScheme scheme)
     {
         ArgumentNullException.ThrowIfNull(min);
         ArgumentNullException.ThrowIfNull(max);
@@ -76,7 +76,8 @@ public static partial class AffineQuantization
         ArgumentNullException.ThrowIfNull(input);
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        return Codes(input, blockSize, qparams, scheme).to_type(scheme.Target.Storage, copy: true).MoveToOuterDisposeScope();
+        Tensor codes = Unclamped(input, blockSize, qparams, scheme).clamp(scheme.Target.Min, scheme.Target.Max);
+        return codes.to_type(scheme.Target.Storage, copy: true).MoveToOuterDisposeScope();
     }
 
     /// <summary>Computes the values of codes: <c>x = (q − z) · s</c>.</summary>
@@ -116,8 +117,8 @@ public static partial class AffineQuantization
         return Values(codes, blockSize, qparams, scheme, dtype).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Computes codes before the cast to their storage type; makes its temporaries in the current scope.</summary>
-    internal static Tensor Codes(Tensor input, IReadOnlyList<long> blockSize, QParams qparams, AffineScheme scheme)
+    /// <summary>Computes codes before they are clamped and cast; makes its temporaries in the current scope.</summary>
+    private static Tensor Unclamped(Tensor input, IReadOnlyList<long> blockSize, QParams qparams, AffineScheme scheme)
     {
         CheckValues(input);
         (BlockLayout layout, Tensor scale, Tensor? zero) = Align(input.shape, blockSize, qparams, scheme);
@@ -139,11 +140,11 @@ public static partial class AffineQuantization
             codes = zero is null ? codes : codes + zero;
         }
 
-        return codes.clamp(target.Min, target.Max).reshape(input.shape);
+        return codes.reshape(input.shape);
     }
 
     /// <summary>Computes values from codes of any type; makes its temporaries in the current scope.</summary>
-    internal static Tensor Values(
+    private static Tensor Values(
         Tensor codes, IReadOnlyList<long> blockSize, QParams qparams, AffineScheme scheme, ScalarType dtype)
     {
         (BlockLayout layout, Tensor scale, Tensor? zero) = Align(codes.shape, blockSize, qparams, scheme);
