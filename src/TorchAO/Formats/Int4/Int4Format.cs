@@ -1,3 +1,4 @@
+using TorchAO.Formats.Int4.Kernels;
 using TorchAO.Kernels;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
@@ -18,7 +19,7 @@ internal sealed class Int4Format : Format<Int4Tensor>
 
     public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new Int4WeightOnlyHandler()];
 
-    protected override IReadOnlyList<ILinearKernel<Int4Tensor>> LinearKernels { get; } = [];
+    protected override IReadOnlyList<ILinearKernel<Int4Tensor>> LinearKernels { get; } = [new Int4LinearCpu()];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Int4Grid(
         inFeatures % UsualGroupSize == 0 ? UsualGroupSize : inFeatures, MappingType.Asymmetric);

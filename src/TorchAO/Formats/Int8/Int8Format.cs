@@ -1,3 +1,4 @@
+using TorchAO.Formats.Int8.Kernels;
 using TorchAO.Kernels;
 using TorchAO.Tensors;
 
@@ -15,7 +16,7 @@ internal sealed class Int8Format : Format<Int8Tensor>
 
     public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new Int8WeightOnlyHandler()];
 
-    protected override IReadOnlyList<ILinearKernel<Int8Tensor>> LinearKernels { get; } = [];
+    protected override IReadOnlyList<ILinearKernel<Int8Tensor>> LinearKernels { get; } = [new Int8LinearCpu()];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Int8Grid(inFeatures);
 
