@@ -51,7 +51,7 @@ public static class IntegerProduct
     private static void Check(Tensor a, Tensor b)
     {
         bool fits = a.dtype == ScalarType.Int8 && b.dtype == ScalarType.Int8
-            && a.dim() == 2 && b.dim() == 2 && a.shape[1] == b.shape[0] && a.device == b.device;
+            && a.dim() == 2 && b.dim() == 2 && a.shape[1] == b.shape[0] && a.device_type == b.device_type && a.device_index == b.device_index;
         if (!fits)
         {
             throw new QuantizationException(

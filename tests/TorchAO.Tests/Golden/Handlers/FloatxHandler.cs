@@ -1,4 +1,5 @@
 using TorchAO.Primitives;
+using Xunit;
 using static TorchSharp.torch;
 
 namespace TorchAO.Tests.Golden.Handlers;
@@ -25,9 +26,15 @@ internal sealed class FloatxHandler : IGoldenHandler
         run.Expect("scale", scale);
         run.Expect("q_unpacked", codes);
         run.Expect("dequant", FloatxQuantization.Dequantize(codes, scale, type, x.dtype));
-        if (run.HasOutput("packed_tc"))
+        if (recorded.ExpectedError is not null)
         {
-            run.Expect("packed_tc", FloatxTensorCorePacking.Pack(codes, type.Bits));
+            run.Refuses(() => FloatxTensorCorePacking.Pack(codes, type.Bits));
+        }
+        else if (run.HasOutput("packed_tc"))
+        {
+            Tensor packed = FloatxTensorCorePacking.Pack(codes, type.Bits);
+            run.Expect("packed_tc", packed);
+            Assert.True(FloatxTensorCorePacking.Unpack(packed, type.Bits).equal(codes).all().item<bool>());
         }
     }
 }

@@ -67,11 +67,15 @@ internal sealed class QuantizationUtilitiesHandler : IGoldenHandler
         run.Expect("scales_and_zeros", GroupwiseQuantization.PackTinyGemm(qparams.Scale, qparams.ZeroPoint!));
         run.Expect("dequant", AffineQuantization.Dequantize(codes, [1, group], qparams, scheme, qparams.Scale.dtype));
 
-        (Tensor symmetric, QParams steps) =
-            GroupwiseQuantization.Quantize(weight, group, GroupwiseQuantization.Symmetric(bits));
-        run.Expect("sym_scale", steps.Scale);
-        run.Expect("sym_zero", steps.ZeroPoint);
-        run.Expect("sym_q", symmetric);
+        AffineScheme symmetric = GroupwiseQuantization.Symmetric(bits);
+        (_, QParams chosen) = GroupwiseQuantization.Quantize(weight, group, symmetric);
+        run.Expect("sym_scale", chosen.Scale);
+        run.Expect("sym_zero", chosen.ZeroPoint);
+
+        // group_quantize_tensor_symmetric casts the weight to the precision of the scales first.
+        (Tensor signed, QParams steps) =
+            GroupwiseQuantization.Quantize(weight.to_type(ScalarType.Float32), group, symmetric);
+        run.Expect("sym_q", signed);
         run.Expect("sym_q_scale", steps.Scale);
     }
 
