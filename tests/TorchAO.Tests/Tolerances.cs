@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace TorchAO.Tests;
 
 /// <summary>How far results may differ, one line a class of format, each with its reason. Integer paths have none.</summary>
@@ -16,4 +18,13 @@ internal static class Tolerances
 
     /// <summary>Relative: float16 keeps 11 bits, and a product rounds its input and its output.</summary>
     public const double Float16Product = 2.0 / 2048;
+
+    /// <summary>Relative to the sum of magnitudes <c>Σ |x · w|</c>: a unit in the last place of the activations' type for each
+    /// of weight, product and result; sums in float32 lanes add far less.</summary>
+    public static double QuantizedProduct(ScalarType activationType) => 3 * activationType switch
+    {
+        ScalarType.BFloat16 => 1.0 / 256,
+        ScalarType.Float16 => 1.0 / 2048,
+        _ => 1.0 / 8388608,
+    };
 }

@@ -66,7 +66,7 @@ public sealed class LinearContractTests
         Tensor expected = executor.Weight.Dequantize(ScalarType.Float32).t();
         double error = (result.to(ScalarType.Float32) - expected).abs().max().item<float>();
         double largest = expected.abs().max().item<float>();
-        Assert.True(error <= largest * Tolerance(type), $"{name} {kernel} {type}: off by {error:g3} at {largest:g3}");
+        Assert.True(error <= largest * Tolerances.QuantizedProduct(type), $"{name} {kernel} {type}: off by {error:g3} at {largest:g3}");
     }
 
     private static void Check(LinearExecutor executor, ScalarType type, string what)
@@ -110,17 +110,9 @@ public sealed class LinearContractTests
     {
         Assert.Equal(expected.shape, actual.shape);
         Tensor error = (expected - actual.to(ScalarType.Float64)).abs();
-        Tensor allowed = magnitude * Tolerance(actual.dtype);
+        Tensor allowed = magnitude * Tolerances.QuantizedProduct(actual.dtype);
         Assert.True(
             (error <= allowed).all().item<bool>(),
             $"{what}: off by {(error / allowed).max().item<double>():g3} times the tolerance");
     }
-
-    // Half a unit in the last place of the weight, of the product and of the result; float32 sums add far less.
-    private static double Tolerance(ScalarType type) => 3 * (type switch
-    {
-        ScalarType.BFloat16 => 1.0 / 256,
-        ScalarType.Float16 => 1.0 / 2048,
-        _ => 1.0 / (1 << 23),
-    });
 }
