@@ -32,8 +32,9 @@ internal sealed class SourceFile
         => root.DescendantTokens().Where(token => token.IsKind(SyntaxKind.StringLiteralToken))
             .Select(token => (token.ValueText, LineOf(token)));
 
+    /// <summary>Gets the names of the types that stand directly in a namespace.</summary>
     public IEnumerable<string> DeclaredTypes
-        => Types.Select(type => type.Identifier.ValueText);
+        => Types.Where(type => type.Parent is not TypeDeclarationSyntax).Select(type => type.Identifier.ValueText);
 
     /// <summary>Gets the namespaces that the file declares.</summary>
     public IEnumerable<string> Namespaces
@@ -80,6 +81,7 @@ internal sealed class SourceFile
     public IEnumerable<string> UndocumentedPublicMembers()
         => from member in root.DescendantNodes().OfType<MemberDeclarationSyntax>()
            where member is not BaseNamespaceDeclarationSyntax && IsVisibleOutside(member) && !HasSummary(member)
+               && !IsLaterPart(member)
            select $"{Path}({LineOf(member.GetFirstToken())}) {NameOf(member)}";
 
     private static bool IsVisibleOutside(MemberDeclarationSyntax member)
@@ -97,6 +99,11 @@ internal sealed class SourceFile
 
         return true;
     }
+
+    // Type.Part.cs goes on from Type.cs, where the type has its words.
+    private bool IsLaterPart(MemberDeclarationSyntax member)
+        => member is TypeDeclarationSyntax && member.Modifiers.Any(SyntaxKind.PartialKeyword)
+            && System.IO.Path.GetFileNameWithoutExtension(Path).Contains('.');
 
     // An override without words of its own inherits them; everything else says what it does.
     private static bool HasSummary(MemberDeclarationSyntax member)
