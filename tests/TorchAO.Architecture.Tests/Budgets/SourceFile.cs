@@ -8,12 +8,15 @@ namespace TorchAO.Architecture.Tests.Budgets;
 internal sealed class SourceFile
 {
     private readonly CompilationUnitSyntax root;
+    private readonly Lazy<(string Text, int Line)[]> codeTokens;
 
     public SourceFile(string path, string text)
     {
         Path = path;
         Text = text;
         root = InMemoryCompiler.Parse(text, path).GetCompilationUnitRoot();
+        codeTokens = new(() => [.. root.Members.SelectMany(member => member.DescendantTokens())
+            .Select(token => (token.Text, LineOf(token)))]);
     }
 
     public string Path { get; }
@@ -21,6 +24,9 @@ internal sealed class SourceFile
     public string Text { get; }
 
     public int LineCount => Text.AsSpan().Count('\n') + (Text.EndsWith('\n') ? 0 : 1);
+
+    /// <summary>Gets the tokens below the usings, without comments and layout.</summary>
+    public IReadOnlyList<(string Text, int Line)> CodeTokens => codeTokens.Value;
 
     /// <summary>Gets the identifiers of the file with the line each stands on; comments and strings are not code.</summary>
     public IEnumerable<(string Name, int Line)> Identifiers
