@@ -2,7 +2,6 @@ using TorchAO.Configuration;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Lifecycle;
-using TorchSharp;
 using TorchSharp.Modules;
 using Xunit;
 using static TorchSharp.torch;
@@ -94,7 +93,7 @@ public sealed class MisuseTests
         var options = new QuantizeOptions { MinimumCoverage = 0.9, Filter = (name, _) => name == "open" };
 
         Assert.Contains("expected at least 90 %", Message(() => model.Quantize(Int8, options)), StringComparison.Ordinal);
-        Assert.Empty(model.Explain(Int8).Layers.Where(layer => layer.Outcome == LayerOutcome.AlreadyQuantized));
+        Assert.DoesNotContain(model.Explain(Int8).Layers, layer => layer.Outcome == LayerOutcome.AlreadyQuantized);
     }
 
     [Fact]
@@ -116,7 +115,7 @@ public sealed class MisuseTests
         Assert.Throws<ArgumentNullException>(() => ((nn.Module)null!).Quantize(Int8));
         Assert.Throws<ArgumentException>(() => model.Quantize(new ModuleRules()));
         Assert.Throws<ArgumentException>(() => new ModuleRules { ["re:("] = Int8 });
-        Assert.Throws<ArgumentException>(() => new ModuleRules { ["a"] = Int8, ["a"] = Int8 });
+        Assert.Throws<ArgumentException>(() => new ModuleRules { { "a", Int8 }, { "a", Int8 } });
     }
 
     [Fact]

@@ -76,8 +76,8 @@ internal sealed class TiedModel : nn.Module<Tensor, Tensor>
         : base(nameof(TiedModel))
     {
         Linear first = nn.Linear(64, 32, hasBias: false), second = nn.Linear(64, 32, hasBias: false);
-        first.weight = tokens.weight;
-        second.weight = tokens.weight;
+        first.weight = tokens.weight!;
+        second.weight = tokens.weight!;
         (head, twin) = (first, second);
         RegisterComponents();
     }

@@ -1,0 +1,141 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+using TorchAO.Configuration;
+using TorchAO.Formats;
+using TorchAO.Runtime.Libtorch;
+using static TorchSharp.torch;
+
+namespace TorchAO.Lifecycle;
+
+/// <summary>Configs as text: JSON in files, <c>int4_weight_only(group_size=32)</c> on a command line.</summary>
+/// <remarks>
+/// Names are the catalogue's and the options' in snake case; no class name is written. Short forms: <c>_weight_only</c> may be
+/// <c>wo</c>, and <c>-32</c> at the end stands for <c>group_size=32</c>: <c>int4wo-32</c>.
+/// </remarks>
+public static class ConfigText
+{
+    private static readonly JsonSerializerOptions Options = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        Converters = { new ScalarTypeConverter(), new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, false) },
+    };
+
+    /// <summary>Writes a config: its name as <c>config</c>, then its options.</summary>
+    public static JsonObject ToJson(FormatCatalog catalog, QuantizeConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        IQuantizeHandler handler = catalog.Handler(config);
+        var json = new JsonObject { ["config"] = handler.ConfigName };
+        foreach ((string name, JsonNode? value) in JsonSerializer.SerializeToNode(config, handler.ConfigType, Options)!.AsObject())
+        {
+            json[name] = value?.DeepClone();
+        }
+
+        return json;
+    }
+
+    /// <summary>Reads what <see cref="ToJson"/> writes; options that are absent have their defaults.</summary>
+    /// <exception cref="QuantizationException">The name, an option or a value is not known; the message names near ones.</exception>
+    public static QuantizeConfig FromJson(FormatCatalog catalog, JsonObject json)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentNullException.ThrowIfNull(json);
+        string name = json["config"] is JsonValue value && value.TryGetValue(out string? text)
+            ? text
+            : throw new QuantizationException($"config {json.ToJsonString()}: expected a member \"config\" with a name, got none.");
+        IQuantizeHandler handler = Find(catalog, name);
+        JsonObject options = json.DeepClone().AsObject();
+        options.Remove("config");
+        string[] known = [.. ToJson(catalog, handler.DefaultConfig).Select(member => member.Key).Where(key => key != "config")];
+        if (options.Select(member => member.Key).FirstOrDefault(key => !known.Contains(key)) is { } unknown)
+        {
+            throw new QuantizationException(
+                $"config '{name}' has no option '{unknown}'; near: {NearNames.List(unknown, known)}. Correct or remove it.");
+        }
+
+        try
+        {
+            return (QuantizeConfig)options.Deserialize(handler.ConfigType, Options)!;
+        }
+        catch (JsonException e)
+        {
+            string option = e.Path?.TrimStart('$', '.') ?? "?";
+            throw new QuantizationException(
+                $"config '{name}': option '{option}' is {options[option]?.ToJsonString()}, expected a value like that of the " +
+                $"default, {ToJson(catalog, handler.DefaultConfig).ToJsonString()}.", e);
+        }
+    }
+
+    /// <summary>Reads the short form, such as <c>int4_weight_only(group_size=32, mapping_type=symmetric)</c>.</summary>
+    /// <exception cref="QuantizationException">The text is malformed, or a name, an option or a value is not known.</exception>
+    public static QuantizeConfig Parse(FormatCatalog catalog, string text)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        ArgumentException.ThrowIfNullOrWhiteSpace(text);
+        string trimmed = text.Trim();
+        int open = trimmed.IndexOf('(', StringComparison.Ordinal);
+        string name = open < 0 ? trimmed : trimmed[..open].Trim();
+        var json = new JsonObject();
+        int dash = name.LastIndexOf('-');
+        if (dash > 0 && long.TryParse(name[(dash + 1)..], out long groupSize))
+        {
+            json["group_size"] = groupSize;
+            name = name[..dash];
+        }
+
+        if (open >= 0)
+        {
+            if (!trimmed.EndsWith(')'))
+            {
+                throw new QuantizationException($"config '{text}': the bracket is not closed; write name(option=value, ...).");
+            }
+
+            foreach (string part in trimmed[(open + 1)..^1].Split(',', StringSplitOptions.RemoveEmptyEntries))
+            {
+                string[] pair = part.Split('=', 2, StringSplitOptions.TrimEntries);
+                if (pair.Length != 2 || pair[0].Length == 0 || json.ContainsKey(pair[0]))
+                {
+                    throw new QuantizationException(
+                        $"config '{text}': got '{part.Trim()}', expected option=value, each option once.");
+                }
+
+                json[pair[0]] = Value(pair[1]);
+            }
+        }
+
+        json["config"] = name;
+        return FromJson(catalog, json);
+    }
+
+    private static JsonValue? Value(string text) => text switch
+    {
+        "none" or "null" => null,
+        "true" or "True" => JsonValue.Create(true),
+        "false" or "False" => JsonValue.Create(false),
+        _ => long.TryParse(text, out long number) ? JsonValue.Create(number) : JsonValue.Create(text.Trim('"', '\'')),
+    };
+
+    private static IQuantizeHandler Find(FormatCatalog catalog, string name)
+    {
+        IQuantizeHandler[] handlers = [.. catalog.Handlers];
+        return handlers.FirstOrDefault(handler => handler.ConfigName == name || Short(handler) == name)
+            ?? throw new QuantizationException(
+                $"config '{name}' is not in the catalogue; near: {NearNames.List(name, handlers.Select(h => h.ConfigName))}; " +
+                $"known: {string.Join(", ", handlers.Select(handler => handler.ConfigName))}.");
+    }
+
+    private static string Short(IQuantizeHandler handler) =>
+        handler.ConfigName.Replace("_weight_only", "wo", StringComparison.Ordinal);
+
+    private sealed class ScalarTypeConverter : JsonConverter<ScalarType>
+    {
+        public override ScalarType Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            (reader.TokenType == JsonTokenType.String ? ScalarTypes.Named(reader.GetString()!) : null)?.Type
+            ?? throw new JsonException($"known types: {string.Join(", ", ScalarTypes.All.Select(type => type.Name))}");
+
+        public override void Write(Utf8JsonWriter writer, ScalarType value, JsonSerializerOptions options) =>
+            writer.WriteStringValue(ScalarTypes.NameOf(value));
+    }
+}

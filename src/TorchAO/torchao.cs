@@ -1,0 +1,116 @@
+using System.Diagnostics;
+using TorchAO.Formats.Float8;
+using TorchAO.Formats.Int4;
+using TorchAO.Formats.Int8;
+using TorchAO.Configuration;
+using TorchAO.Lifecycle;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchAO;
+
+#pragma warning disable CS8981, IDE1006, CA1707, CA1708 // the names are torchao's own, so that its programs port line by line
+
+/// <summary>torchao's own spelling: <c>torchao.quantize_(model, int8_weight_only())</c>. New programs use <see cref="ModelExtensions"/>.</summary>
+public static class torchao
+{
+    private static readonly HashSet<string> Warned = [];
+    private static readonly Lock Gate = new();
+
+    /// <summary>Raised once a process for each deprecated use; the text goes to <see cref="Trace"/> as well.</summary>
+    public static event Action<string>? DeprecationWarning;
+
+    /// <summary>Quantizes the linear layers of a model in place; layers that are quantized already stay as they are.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="config">What to do.</param>
+    /// <param name="filter_fn">Module and name; layers for which it is false are left alone.</param>
+    /// <param name="set_inductor_config">Has no effect here; deprecated in torchao too.</param>
+    /// <param name="device">Where quantized layers go; where they are, if absent.</param>
+    /// <returns>What became of each layer; torchao returns nothing.</returns>
+    /// <exception cref="QuantizationException">No layer would be quantized, where torchao says nothing.</exception>
+    public static QuantizeReport quantize_(
+        nn.Module model,
+        QuantizeConfig config,
+        Func<nn.Module, string, bool>? filter_fn = null,
+        bool? set_inductor_config = null,
+        Device? device = null)
+    {
+        if (set_inductor_config is not null)
+        {
+            Warn("set_inductor_config has no effect, there is no compiler to configure; remove the argument.");
+        }
+
+        return model.Quantize(config, new QuantizeOptions
+        {
+            Filter = filter_fn is null ? null : (name, module) => filter_fn(module, name),
+            Device = device,
+            KeepQuantized = true,
+        });
+    }
+
+    /// <summary>Quantizes with what a function returns, such as the bare name <c>int8_weight_only</c>; warns once.</summary>
+    public static QuantizeReport quantize_(
+        nn.Module model,
+        Func<QuantizeConfig> config,
+        Func<nn.Module, string, bool>? filter_fn = null,
+        bool? set_inductor_config = null,
+        Device? device = null)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        Warn("a callable as the second argument of quantize_ is deprecated; pass a config such as new Int8WeightOnlyConfig().");
+        return quantize_(model, config(), filter_fn, set_inductor_config, device);
+    }
+
+    /// <summary>Quantizes each layer with what a function returns for it; <see langword="null"/> leaves it alone. Warns once.</summary>
+    public static QuantizeReport quantize_(
+        nn.Module model,
+        Func<Linear, QuantizeConfig?> config,
+        Func<nn.Module, string, bool>? filter_fn = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(config);
+        Warn("a callable as the second argument of quantize_ is deprecated; pass a config or ModuleRules.");
+        var rules = new ModuleRules();
+        foreach (LinearSite site in ModuleWalker.Find(model))
+        {
+            bool isTaken = site.Linear is not null && site.Executor is null && filter_fn?.Invoke(site.Layer, site.Name) != false;
+            QuantizeConfig? chosen = isTaken ? config(site.Linear!) : null;
+            rules.Add($"re:{System.Text.RegularExpressions.Regex.Escape(site.Name)}", chosen ?? ModuleRules.Skip);
+        }
+
+        rules.Add("*", ModuleRules.Skip);
+        return model.Quantize(rules, new QuantizeOptions { KeepQuantized = true });
+    }
+
+    /// <summary>Makes an int8 config with one scale a row, torchao's default.</summary>
+    public static Int8WeightOnlyConfig int8_weight_only() => new();
+
+    /// <summary>Makes an int8 config.</summary>
+    public static Int8WeightOnlyConfig int8_weight_only(long? group_size) => new() { GroupSize = group_size };
+
+    /// <summary>Makes an int4 config with groups of 128, torchao's default.</summary>
+    public static Int4WeightOnlyConfig int4_weight_only() => new();
+
+    /// <summary>Makes an int4 config.</summary>
+    public static Int4WeightOnlyConfig int4_weight_only(long? group_size) => new() { GroupSize = group_size };
+
+    /// <summary>Makes a float8 config, e4m3fn.</summary>
+    public static Float8WeightOnlyConfig float8_weight_only() => new();
+
+    /// <summary>Makes a float8 config.</summary>
+    public static Float8WeightOnlyConfig float8_weight_only(ScalarType weight_dtype) => new() { WeightDType = weight_dtype };
+
+    private static void Warn(string text)
+    {
+        lock (Gate)
+        {
+            if (!Warned.Add(text))
+            {
+                return;
+            }
+        }
+
+        Trace.TraceWarning(text);
+        DeprecationWarning?.Invoke(text);
+    }
+}

@@ -1,0 +1,71 @@
+using TorchAO.Configuration;
+using TorchAO.Formats;
+using TorchAO.Formats.Int4;
+using TorchAO.Formats.Int8;
+using TorchAO.Lifecycle;
+using TorchSharp.Modules;
+using Xunit;
+using static TorchAO.torchao;
+using static TorchSharp.torch;
+
+namespace TorchAO.Tests.Facade;
+
+public sealed class FacadeTests
+{
+    [Fact]
+    public void Lines_of_torchao_programs_compile_and_run()
+    {
+        using Linear a = nn.Linear(64, 32), b = nn.Linear(64, 32), c = nn.Linear(64, 32);
+
+        Assert.Single(torchao.quantize_(a, new Int8WeightOnlyConfig()).Changed);
+        Assert.Single(quantize_(b, int4_weight_only(group_size: 32), filter_fn: (module, name) => module is Linear).Changed);
+        Assert.Single(quantize_(c, float8_weight_only()).Changed);
+        Assert.Empty(quantize_(a, int4_weight_only(group_size: 32)).Changed);
+    }
+
+    [Fact]
+    public void Deprecated_uses_warn_once()
+    {
+        var warnings = new List<string>();
+        void Note(string text) => warnings.Add(text);
+        DeprecationWarning += Note;
+        using Linear a = nn.Linear(64, 32), b = nn.Linear(64, 32), c = nn.Linear(64, 32);
+
+        quantize_(a, int8_weight_only, set_inductor_config: false);
+        quantize_(b, int8_weight_only, set_inductor_config: true);
+        quantize_(c, linear => new Int8WeightOnlyConfig { GroupSize = linear.in_features / 2 });
+
+        DeprecationWarning -= Note;
+        Assert.Equal(warnings.Distinct(), warnings);
+        Assert.Contains(warnings, text => text.Contains("set_inductor_config", StringComparison.Ordinal));
+        Assert.Contains(warnings, text => text.Contains("ModuleRules", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Every_config_survives_json()
+    {
+        foreach (QuantizeConfig config in BuiltInFormats.Catalog.Handlers.Select(handler => handler.DefaultConfig)
+            .Append(new Int4WeightOnlyConfig { GroupSize = null }))
+        {
+            Assert.Equal(config, ConfigText.FromJson(BuiltInFormats.Catalog, ConfigText.ToJson(BuiltInFormats.Catalog, config)));
+        }
+    }
+
+    [Theory]
+    [InlineData("int4_weight_only(group_size=32)", 32)]
+    [InlineData("int4wo-64", 64)]
+    [InlineData("int4wo", 128)]
+    public void Short_texts_are_read(string text, long groupSize) =>
+        Assert.Equal(new Int4WeightOnlyConfig { GroupSize = groupSize }, ConfigText.Parse(BuiltInFormats.Catalog, text));
+
+    [Theory]
+    [InlineData("int4_wieght_only", "'int4_weight_only'")]
+    [InlineData("int4wo(grup_size=32)", "'group_size'")]
+    [InlineData("int4wo(group_size=many)", "group_size")]
+    [InlineData("int4wo(group_size=32", "bracket")]
+    [InlineData("int4wo(32)", "option=value")]
+    public void A_wrong_text_names_what_is_near(string text, string expected) => Assert.Contains(
+        expected,
+        Assert.Throws<QuantizationException>(() => ConfigText.Parse(BuiltInFormats.Catalog, text)).Message,
+        StringComparison.Ordinal);
+}
