@@ -86,6 +86,8 @@ public sealed class QuantizedPlaceholder : IDisposable
     /// <summary>Puts the placeholder into a layer, which keeps it alive from now on and whose own weight is disposed.</summary>
     /// <param name="linear">A layer with a weight <c>[N, K]</c>. It owns the placeholder's tensor from now on; a placeholder
     /// serves one layer.</param>
+    /// <param name="owned">What the callbacks hold, such as the real weight: disposed with the layer's weight, and before that
+    /// by no one.</param>
     /// <remarks>
     /// libtorch adds a layer's bias by <c>addmm</c>, which no C# kernel can serve, so the forward callback adds it: the
     /// layer's <c>bias</c> reads <see langword="null"/> from now on, and a copy stays registered under its name, for
@@ -93,7 +95,7 @@ public sealed class QuantizedPlaceholder : IDisposable
     /// </remarks>
     /// <exception cref="ArgumentException">The layer's weight has another shape.</exception>
     /// <exception cref="InvalidOperationException">The placeholder is in a layer already.</exception>
-    public void InstallInto(Linear linear)
+    public void InstallInto(Linear linear, IDisposable? owned = null)
     {
         ArgumentNullException.ThrowIfNull(linear);
         ObjectDisposedException.ThrowIf(isDisposed, this);
@@ -114,8 +116,7 @@ public sealed class QuantizedPlaceholder : IDisposable
             linear.register_parameter("bias", copy);
         }
 
-        Parameter weightParameter = new(own, requires_grad: false); // takes the tensor over
-        weightParameter.DetachFromDisposeScope();
+        Parameter weightParameter = new PlaceholderParameter(own, this, owned); // takes the tensor over
         tensor = null;
         linear.weight = weightParameter;
         Installed.AddOrUpdate(linear, this);
@@ -142,4 +143,30 @@ public sealed class QuantizedPlaceholder : IDisposable
     internal Tensor Forward(Tensor input) => forward(input);
 
     internal Tensor InputGradient(Tensor gradient) => inputGradient(gradient);
+
+    // TorchSharp's Linear disposes its parameters and nothing else, so the parameter takes the rest along.
+    private sealed class PlaceholderParameter : Parameter
+    {
+        private readonly QuantizedPlaceholder placeholder;
+        private readonly IDisposable? owned;
+
+        public PlaceholderParameter(Tensor tensor, QuantizedPlaceholder placeholder, IDisposable? owned)
+            : base(tensor, requires_grad: false)
+        {
+            this.placeholder = placeholder;
+            this.owned = owned;
+            DetachFromDisposeScope();
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+            {
+                placeholder.Dispose();
+                owned?.Dispose();
+            }
+
+            base.Dispose(disposing);
+        }
+    }
 }

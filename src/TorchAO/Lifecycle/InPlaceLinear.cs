@@ -13,7 +13,8 @@ internal static class InPlaceLinear
 
     /// <summary>Finds the executor behind a layer, or <see langword="null"/> for an ordinary layer.</summary>
     public static LinearExecutor? Find(Linear linear) =>
-        linear.weight is InPlaceParameter { IsInvalid: false } && Executors.TryGetValue(linear, out LinearExecutor? executor)
+        linear.weight is { IsInvalid: false } weight && QuantizedPlaceholder.Find(weight) is not null
+        && Executors.TryGetValue(linear, out LinearExecutor? executor)
             ? executor
             : null;
 
@@ -27,8 +28,7 @@ internal static class InPlaceLinear
             executor.Weight.Device,
             input => executor.Compute(input, weakLayer.TryGetTarget(out Linear? layer) ? QuantizedPlaceholder.BiasOf(layer) : null),
             executor.ComputeInputGradient);
-        placeholder.InstallInto(linear);
-        linear.weight = new InPlaceParameter(placeholder, executor);
+        placeholder.InstallInto(linear, owned: executor);
         Executors.AddOrUpdate(linear, executor);
     }
 
@@ -44,32 +44,6 @@ internal static class InPlaceLinear
         {
             linear.bias = new Parameter(copy);
             bias!.Dispose();
-        }
-    }
-
-    /// <summary>Disposes the quantized weight with the layer: TorchSharp's <see cref="Linear"/> disposes its parameters only.</summary>
-    private sealed class InPlaceParameter : Parameter
-    {
-        private readonly QuantizedPlaceholder placeholder;
-        private readonly LinearExecutor executor;
-
-        public InPlaceParameter(QuantizedPlaceholder placeholder, LinearExecutor executor)
-            : base(placeholder.CreateParameter(), requires_grad: false)
-        {
-            this.placeholder = placeholder;
-            this.executor = executor;
-            DetachFromDisposeScope();
-        }
-
-        protected override void Dispose(bool disposing)
-        {
-            if (disposing)
-            {
-                placeholder.Dispose();
-                executor.Dispose();
-            }
-
-            base.Dispose(disposing);
         }
     }
 }
