@@ -28,7 +28,7 @@ internal static class InPlaceLinear
             input => executor.Compute(input, weakLayer.TryGetTarget(out Linear? layer) ? QuantizedPlaceholder.BiasOf(layer) : null),
             executor.ComputeInputGradient);
         placeholder.InstallInto(linear);
-        linear.weight = new InPlaceParameter(placeholder, executor);
+        linear.weight = new InPlaceParameter(placeholder, executor, QuantizedPlaceholder.BiasOf(linear));
         Executors.AddOrUpdate(linear, executor);
     }
 
@@ -42,8 +42,7 @@ internal static class InPlaceLinear
         linear.weight = new Parameter(weight);
         if (copy is not null)
         {
-            linear.bias = new Parameter(copy);
-            bias!.Dispose();
+            linear.bias = new Parameter(copy); // the old one went with the placeholder
         }
     }
 
@@ -52,12 +51,14 @@ internal static class InPlaceLinear
     {
         private readonly QuantizedPlaceholder placeholder;
         private readonly LinearExecutor executor;
+        private readonly Parameter? bias;
 
-        public InPlaceParameter(QuantizedPlaceholder placeholder, LinearExecutor executor)
+        public InPlaceParameter(QuantizedPlaceholder placeholder, LinearExecutor executor, Parameter? bias)
             : base(placeholder.CreateParameter(), requires_grad: false)
         {
             this.placeholder = placeholder;
             this.executor = executor;
+            this.bias = bias;
             DetachFromDisposeScope();
         }
 
@@ -67,6 +68,7 @@ internal static class InPlaceLinear
             {
                 placeholder.Dispose();
                 executor.Dispose();
+                bias?.Dispose();
             }
 
             base.Dispose(disposing);
