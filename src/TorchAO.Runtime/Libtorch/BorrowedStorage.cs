@@ -18,12 +18,23 @@ internal static unsafe partial class BorrowedStorage
     /// <summary>Gets how many storages libtorch still holds.</summary>
     public static int Count => Live.Count;
 
-    public static Tensor CreateTensor(nint address, ReadOnlySpan<long> shape, ScalarType type, object owner)
+    /// <summary>Makes a tensor over foreign memory.</summary>
+    /// <param name="address">The first element.</param>
+    /// <param name="shape">The shape, contiguous.</param>
+    /// <param name="type">The element type.</param>
+    /// <param name="owner">What keeps the memory valid.</param>
+    /// <param name="released">Runs on the thread that drops the last reference, inside libtorch: it must not throw.</param>
+    /// <returns>The tensor. The caller disposes it.</returns>
+    public static Tensor CreateTensor(nint address, ReadOnlySpan<long> shape, ScalarType type, object owner, Action? released = null)
     {
         NativeLoader.EnsureLoaded();
         InitializeDeviceType(DeviceType.CPU);
         Release? release = null;
-        release = _ => Live.TryRemove(release!, out object? _);
+        release = _ =>
+        {
+            Live.TryRemove(release!, out object? _);
+            released?.Invoke();
+        };
         Live[release] = owner;
         nint handle;
         fixed (long* sizes = shape)

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -18,10 +19,12 @@ namespace TorchAO.Runtime.Libtorch;
 /// original, which <see cref="LastError"/> holds.
 /// </para>
 /// </remarks>
-public sealed class QuantizedPlaceholder : IDisposable
+public sealed unsafe class QuantizedPlaceholder : IDisposable
 {
     // Keeps a placeholder, and so its callbacks, exactly as long as the layer it was installed into.
     private static readonly ConditionalWeakTable<Linear, QuantizedPlaceholder> Installed = [];
+
+    private static readonly Lazy<Operator> SetStorage = new(() => Operator.Find("aten::set_", "source_Tensor_storage_offset"));
 
     private readonly Func<Tensor, Tensor> forward;
     private readonly Func<Tensor, Tensor> inputGradient;
@@ -56,11 +59,14 @@ public sealed class QuantizedPlaceholder : IDisposable
     /// <param name="device">The device of the inputs: CPU or CUDA.</param>
     /// <param name="forward">Computes <c>x · Wᵀ + b</c> of <c>[M, K]</c>.</param>
     /// <param name="inputGradient">Computes <c>g · W</c> of <c>[M, N]</c>.</param>
+    /// <param name="released">Runs when nothing refers to the placeholder's tensor any more (the layer was disposed, and no
+    /// graph holds it), on the CPU only; must not throw.</param>
     /// <returns>The placeholder. The caller keeps it alive, or installs it and lets the layer do so.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A size is below 1.</exception>
     /// <remarks>Not to be called in inference mode: autograd cannot save a weight that was made there.</remarks>
     public static QuantizedPlaceholder Create(
-        long rows, long columns, Device device, Func<Tensor, Tensor> forward, Func<Tensor, Tensor> inputGradient)
+        long rows, long columns, Device device, Func<Tensor, Tensor> forward, Func<Tensor, Tensor> inputGradient,
+        Action? released = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(columns);
@@ -68,11 +74,16 @@ public sealed class QuantizedPlaceholder : IDisposable
         ArgumentNullException.ThrowIfNull(forward);
         ArgumentNullException.ThrowIfNull(inputGradient);
         using IDisposable noGrad = no_grad();
-        using Tensor values = zeros(rows, 1, device: device, dtype: ScalarType.Float32);
-        using Tensor codes = quantize_per_tensor(values, 1.0, 0, ScalarType.QInt8);
+        using Tensor values = zeros(1, device: device, dtype: ScalarType.Float32);
+        Tensor tensor = quantize_per_tensor(values, 1.0, 0, ScalarType.QInt8).DetachFromDisposeScope();
 
+        // On the CPU the storage is ours, so that its end, whoever held the last reference, ends what the callbacks hold.
         // N bytes are enough: all columns of a row share one. W is told from its transpose by these strides.
-        Tensor tensor = codes.as_strided([rows, columns], [1, 0]).DetachFromDisposeScope();
+        byte[] memory = GC.AllocateUninitializedArray<byte>(checked((int)rows), pinned: true);
+        using Tensor storage = device.type == DeviceType.CPU
+            ? BorrowedStorage.CreateTensor((nint)Unsafe.AsPointer(ref memory[0]), [rows], ScalarType.Int8, memory, released)
+            : zeros(rows, dtype: ScalarType.Int8, device: device);
+        using Tensor? same = SetStorage.Value.Call(tensor, storage, 0L, new long[] { rows, columns }, new long[] { 1, 0 });
         return new QuantizedPlaceholder(tensor, forward, inputGradient);
     }
 
@@ -86,8 +97,6 @@ public sealed class QuantizedPlaceholder : IDisposable
     /// <summary>Puts the placeholder into a layer, which keeps it alive from now on and whose own weight is disposed.</summary>
     /// <param name="linear">A layer with a weight <c>[N, K]</c>. It owns the placeholder's tensor from now on; a placeholder
     /// serves one layer.</param>
-    /// <param name="owned">What the callbacks hold, such as the real weight: disposed with the layer's weight, and before that
-    /// by no one.</param>
     /// <remarks>
     /// libtorch adds a layer's bias by <c>addmm</c>, which no C# kernel can serve, so the forward callback adds it: the
     /// layer's <c>bias</c> reads <see langword="null"/> from now on, and a copy stays registered under its name, for
@@ -95,7 +104,7 @@ public sealed class QuantizedPlaceholder : IDisposable
     /// </remarks>
     /// <exception cref="ArgumentException">The layer's weight has another shape.</exception>
     /// <exception cref="InvalidOperationException">The placeholder is in a layer already.</exception>
-    public void InstallInto(Linear linear, IDisposable? owned = null)
+    public void InstallInto(Linear linear)
     {
         ArgumentNullException.ThrowIfNull(linear);
         ObjectDisposedException.ThrowIf(isDisposed, this);
@@ -116,7 +125,8 @@ public sealed class QuantizedPlaceholder : IDisposable
             linear.register_parameter("bias", copy);
         }
 
-        Parameter weightParameter = new PlaceholderParameter(own, this, owned); // takes the tensor over
+        Parameter weightParameter = new(own, requires_grad: false); // takes the tensor over
+        weightParameter.DetachFromDisposeScope();
         tensor = null;
         linear.weight = weightParameter;
         Installed.AddOrUpdate(linear, this);
@@ -143,30 +153,4 @@ public sealed class QuantizedPlaceholder : IDisposable
     internal Tensor Forward(Tensor input) => forward(input);
 
     internal Tensor InputGradient(Tensor gradient) => inputGradient(gradient);
-
-    // TorchSharp's Linear disposes its parameters and nothing else, so the parameter takes the rest along.
-    private sealed class PlaceholderParameter : Parameter
-    {
-        private readonly QuantizedPlaceholder placeholder;
-        private readonly IDisposable? owned;
-
-        public PlaceholderParameter(Tensor tensor, QuantizedPlaceholder placeholder, IDisposable? owned)
-            : base(tensor, requires_grad: false)
-        {
-            this.placeholder = placeholder;
-            this.owned = owned;
-            DetachFromDisposeScope();
-        }
-
-        protected override void Dispose(bool disposing)
-        {
-            if (disposing)
-            {
-                placeholder.Dispose();
-                owned?.Dispose();
-            }
-
-            base.Dispose(disposing);
-        }
-    }
 }

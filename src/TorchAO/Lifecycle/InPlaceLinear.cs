@@ -27,8 +27,9 @@ internal static class InPlaceLinear
             executor.Weight.Shape[1],
             executor.Weight.Device,
             input => executor.Compute(input, weakLayer.TryGetTarget(out Linear? layer) ? QuantizedPlaceholder.BiasOf(layer) : null),
-            executor.ComputeInputGradient);
-        placeholder.InstallInto(linear, owned: executor);
+            executor.ComputeInputGradient,
+            released: () => Release(weakLayer, executor));
+        placeholder.InstallInto(linear);
         Executors.AddOrUpdate(linear, executor);
     }
 
@@ -44,6 +45,17 @@ internal static class InPlaceLinear
         {
             linear.bias = new Parameter(copy);
             bias!.Dispose();
+        }
+    }
+
+    // The last reference to the placeholder is gone: with the layer, or because the layer got another weight. TorchSharp's
+    // Linear disposes the fields that it knows, so the registered bias is ours to end with the layer.
+    private static void Release(WeakReference<Linear> weakLayer, LinearExecutor executor)
+    {
+        executor.Dispose();
+        if (weakLayer.TryGetTarget(out Linear? layer) && layer.weight is null or { IsInvalid: true })
+        {
+            QuantizedPlaceholder.BiasOf(layer)?.Dispose();
         }
     }
 }

@@ -1,6 +1,8 @@
 using System.Collections;
 using System.Reflection;
 using TorchAO.Modules;
+using TorchAO.Runtime.Memory;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -66,7 +68,10 @@ internal sealed class ModuleWalker
 
         foreach ((string name, Parameter parameter) in module.named_parameters(recurse: false))
         {
-            otherHolders.TryAdd(parameter.Handle, Join(prefix, CleanName(name)));
+            if (StorageOf(parameter) is { } storage)
+            {
+                otherHolders.TryAdd(storage, Join(prefix, CleanName(name)));
+            }
         }
 
         var names = new Dictionary<nn.Module, string>(ReferenceEqualityComparer.Instance);
@@ -96,6 +101,12 @@ internal sealed class ModuleWalker
         }
     }
 
+    // Modules that live in libtorch hand out a new object for the same parameter at each call, so objects cannot be compared.
+    private static nint? StorageOf(Parameter parameter) =>
+        parameter.IsInvalid || parameter.device_type == DeviceType.META || parameter.numel() == 0 || !parameter.is_contiguous()
+            ? null
+            : TensorMemory.DeviceAddress(parameter);
+
     private void FindTies()
     {
         var shares = new Dictionary<nint, WeightShare>();
@@ -106,7 +117,7 @@ internal sealed class ModuleWalker
                 continue;
             }
 
-            site.TiedTo = otherHolders.GetValueOrDefault(weight.Handle);
+            site.TiedTo = StorageOf(weight) is { } storage ? otherHolders.GetValueOrDefault(storage) : null;
             if (shares.TryGetValue(weight.Handle, out WeightShare? share))
             {
                 site.Share = share;

@@ -15,6 +15,16 @@ internal sealed class OpenBlock : nn.Module<Tensor, Tensor>
     public nn.Module<Tensor, Tensor> Up => up;
 
     public override Tensor forward(Tensor input) => up.forward(input);
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            up.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
 }
 
 /// <summary>A layer in a field that admits nothing but <see cref="Linear"/>, called past the hooks.</summary>
@@ -28,6 +38,16 @@ internal sealed class SealedBlock : nn.Module<Tensor, Tensor>
     public Linear Up => up;
 
     public override Tensor forward(Tensor input) => up.forward(input);
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            up.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
 }
 
 /// <summary>Every kind of holder at once.</summary>
