@@ -141,8 +141,13 @@ internal static class PublicSurface
 
     private static string Parameters(IEnumerable<ParameterDefinition> parameters)
         => string.Join(", ", parameters.Select(parameter =>
-            $"{Name(parameter.ParameterType)} {parameter.Name}"
+            $"{Name(parameter)} {parameter.Name}"
             + (parameter.HasConstant ? $" = {Constant(parameter.Constant)}" : parameter.IsOptional ? " = default" : "")));
+
+    private static string Name(ParameterDefinition parameter)
+        => parameter.ParameterType is ByReferenceType reference
+            ? $"{(parameter.IsOut ? "out" : parameter.IsIn ? "in" : "ref")} {Name(reference.ElementType)}"
+            : Name(parameter.ParameterType);
 
     private static string Constant(object? value) => value switch
     {
@@ -177,6 +182,8 @@ internal static class PublicSurface
                 return Name(modified.ElementType);
             case GenericInstanceType { ElementType.FullName: "System.Nullable`1" } nullable:
                 return $"{Name(nullable.GenericArguments[0])}?";
+            case GenericInstanceType tuple when tuple.ElementType.Name.StartsWith("ValueTuple`", StringComparison.Ordinal):
+                return $"({string.Join(", ", tuple.GenericArguments.Select(Name))})";
             case GenericInstanceType generic:
                 return $"{PlainName(generic)}<{string.Join(", ", generic.GenericArguments.Select(Name))}>";
         }

@@ -47,7 +47,8 @@ public sealed class PublicSurfaceTests
             public enum Kind { Round, Square = 4 }
             public delegate void Done(int code);
             public interface IFinder<T> where T : class { System.Collections.Generic.List<T>? Find(string name = "x"); }
-            public static class Extensions { public const int Limit = 3; public static int? Half(this int n) => n / 2; }
+            public static class Extensions { public const int Limit = 3; public static int? Half(this int n) => n / 2;
+                public static (int, string) Pair(in long a, out int b, ref byte c) { b = 0; return (1, ""); } }
             internal class Unseen { public int Value; }
             """);
         using ModuleDefinition module = ModuleDefinition.ReadModule(image);
@@ -57,6 +58,7 @@ public sealed class PublicSurfaceTests
             delegate N.Done(int code)
             static class N.Extensions
                 const int Limit = 3
+                static (int, string) Pair(in long a, out int b, ref byte c)
                 static int? Half(int n)
             interface N.IFinder<T>
                 System.Collections.Generic.List<T> Find(string name = "x")
