@@ -26,7 +26,7 @@ public static class ExponentE8M0
     /// <summary>The value of a code, exact.</summary>
     public static float Decode(byte code) => code switch
     {
-        NaN => float.NaN,
+        NaN => MiniFloat.PositiveNaN,
         0 => MinValue,
         _ => BitConverter.UInt32BitsToSingle((uint)code << 23),
     };

@@ -73,8 +73,8 @@ public readonly struct Float8E4M3 : INumberFormat<Float8E4M3>
     private static float[] CreateValues()
     {
         float[] values = MiniFloat.DecodeTable(ExponentBits, MantissaBits);
-        values[0x7F] = float.NaN;
-        values[0xFF] = -float.NaN;
+        values[0x7F] = MiniFloat.PositiveNaN;
+        values[0xFF] = -MiniFloat.PositiveNaN;
         return values;
     }
 }

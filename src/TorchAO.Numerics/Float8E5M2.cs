@@ -77,8 +77,8 @@ public readonly struct Float8E5M2 : INumberFormat<Float8E5M2>
         values[0xFC] = float.NegativeInfinity;
         for (int mantissa = 1; mantissa < 4; mantissa++)
         {
-            values[0x7C | mantissa] = float.NaN;
-            values[0xFC | mantissa] = -float.NaN;
+            values[0x7C | mantissa] = MiniFloat.PositiveNaN;
+            values[0xFC | mantissa] = -MiniFloat.PositiveNaN;
         }
 
         return values;

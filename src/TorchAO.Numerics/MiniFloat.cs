@@ -7,6 +7,9 @@ namespace TorchAO.Numerics;
 /// <summary>Rounding of binary32 to a format of a few bits; every floating-point codec of this assembly is built on it.</summary>
 internal static class MiniFloat
 {
+    /// <summary>A quiet NaN without sign, unlike <see cref="float.NaN"/>, which has one.</summary>
+    public static readonly float PositiveNaN = BitConverter.UInt32BitsToSingle(0x7FC0_0000);
+
     private const uint MagnitudeMask = 0x7FFF_FFFF;
     private const uint InfinityBits = 0x7F80_0000;
 

@@ -31,7 +31,9 @@ public abstract class NumberFormatTests<TFormat>
             float value = TFormat.Decode((byte)code);
             if (float.IsNaN(value))
             {
-                Assert.True(float.IsNaN(TFormat.Decode(TFormat.Encode(value))));
+                float back = TFormat.Decode(TFormat.Encode(value));
+                Assert.True(float.IsNaN(back), $"code {code}");
+                Assert.Equal((code & _definition.SignBit) != 0, float.IsNegative(back));
                 continue;
             }
 

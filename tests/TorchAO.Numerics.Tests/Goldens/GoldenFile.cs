@@ -8,6 +8,8 @@ namespace TorchAO.Numerics.Tests.Goldens;
 /// <summary>Tensors of one area of the golden vectors, as raw bytes. The files are trusted: nothing is checked.</summary>
 internal sealed class GoldenFile
 {
+    private static readonly Lazy<Dictionary<string, JsonElement>> Cases = new(ReadCases);
+
     private readonly byte[] _file;
     private readonly JsonElement _header;
     private readonly int _data;
@@ -33,12 +35,14 @@ internal sealed class GoldenFile
         [.. _header.GetProperty(tensor).GetProperty("shape").EnumerateArray().Select(size => size.GetInt32())];
 
     /// <summary>The tensor key of an input or output of a case; equal tensors are stored once, under one of their names.</summary>
-    public static string Key(string id, string side, string name)
+    public static string Key(string id, string side, string name) =>
+        Cases.Value[id].GetProperty(side).GetProperty(name).GetProperty("tensor").GetString()!;
+
+    private static Dictionary<string, JsonElement> ReadCases()
     {
         using JsonDocument index = JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder(), "index.json")));
-        JsonElement found = index.RootElement.GetProperty("cases").EnumerateArray()
-            .Single(one => one.GetProperty("id").GetString() == id);
-        return found.GetProperty(side).GetProperty(name).GetProperty("tensor").GetString()!;
+        return index.RootElement.Clone().GetProperty("cases").EnumerateArray()
+            .ToDictionary(one => one.GetProperty("id").GetString()!);
     }
 
     private static string Folder()

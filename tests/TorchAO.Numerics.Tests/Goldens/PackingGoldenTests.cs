@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using TorchAO.Numerics.BitPacking;
 using Xunit;
 
@@ -90,4 +91,51 @@ public sealed class PackingGoldenTests
         Assert.Equal(expected, packed);
         Assert.Equal(codes, back);
     }
+
+    [Theory]
+    [InlineData("B/fpx_e3m2_codes/bf16", 6)]
+    [InlineData("B/fpx_e2m2_codes/bf16", 5)]
+    [InlineData("B/fpx_e2m3_codes/bf16", 6)]
+    [InlineData("B/fpx_e3m1_codes/bf16", 5)]
+    public void Tensor_core_tiles_of_several_tiles_of_rows_are_those_of_torchao(string id, int bits)
+    {
+        GoldenFile area = new("B");
+        byte[] expected = area.Bytes(GoldenFile.Key(id, "outputs", "w_packed.packed_floatx_data"));
+        byte[] packed = new byte[expected.Length];
+        TensorCorePacking.Pack(area.Bytes(GoldenFile.Key(id, "outputs", "w_q")), 256, 64, bits, packed);
+        Assert.Equal(expected, packed);
+    }
+
+    [Theory]
+    [InlineData(3, "4a3d9a706a8cc9bba466f951f1a6cdeb", "09d617083b32fcb1")]
+    [InlineData(4, "5830835a4c84e9b6f209ef5dddc38b8f", "f585365019078760")]
+    [InlineData(5, "4a3d9a706a8cc9bba466f951f1a6cdeb", "f4f0e0d899534296")]
+    [InlineData(6, "610e826b7c94e49fc82dfe76facda1b9", "2fea81a91cd9d657")]
+    [InlineData(7, "4a3d9a706a8cc9bba466f951f1a6cdeb", "66457d06fae26f6b")]
+    public void Tensor_core_tiles_of_every_width_have_the_digests_of_torchao(int bits, string first, string digest)
+    {
+        byte[] codes = new byte[64 * 128];
+        uint state = 1;
+        for (int i = 0; i < codes.Length; i++)
+        {
+            state = unchecked(1664525 * state + 1013904223);
+            codes[i] = (byte)(state >> (32 - bits));
+        }
+
+        byte[] packed = new byte[TensorCorePacking.PackedLength(64, 128, bits)];
+        byte[] back = new byte[codes.Length];
+        TensorCorePacking.Pack(codes, 64, 128, bits, packed);
+        TensorCorePacking.Unpack(packed, 64, 128, bits, back);
+        Assert.Equal(first, Convert.ToHexStringLower(packed.AsSpan(0, 16)));
+        Assert.Equal(digest, Convert.ToHexStringLower(SHA256.HashData(packed))[..16]);
+        Assert.Equal(codes, back);
+    }
+
+    [Theory]
+    [InlineData(64, 64, 2)]
+    [InlineData(64, 64, 8)]
+    [InlineData(32, 64, 6)]
+    [InlineData(64, 96, 6)]
+    public void A_matrix_that_does_not_tile_is_refused(int rows, int columns, int bits) =>
+        Assert.ThrowsAny<ArgumentException>(() => TensorCorePacking.PackedLength(rows, columns, bits));
 }
