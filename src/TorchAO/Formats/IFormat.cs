@@ -30,7 +30,10 @@ public interface IFormat
 
     /// <summary>Joins a weight of this format with its kernels.</summary>
     /// <param name="weight">The weight; owned by the executor from then on.</param>
-    LinearExecutor CreateExecutor(QuantizedTensor weight);
+    /// <param name="kernel">The only kernel to use, for tests and measurements; where it refuses a problem, the reference runs.
+    /// All kernels in order of preference if absent.</param>
+    /// <exception cref="QuantizationException">The format has no such kernel.</exception>
+    LinearExecutor CreateExecutor(QuantizedTensor weight, string? kernel = null);
 
     /// <summary>Says which kernel would run a problem, without a weight.</summary>
     KernelChoice Explain(in LinearProblem problem);
