@@ -5,13 +5,14 @@ namespace TorchAO.Primitives;
 
 public static partial class AffineQuantization
 {
-    /// <summary>Rounds values to the grid and back: what a quantized tensor would hold, in the type of the input.</summary>
+    /// <summary>Rounds values to the grid and back: what a quantized tensor would hold, in the type of the
+    /// input.</summary>
     /// <param name="input">Values in float32, float16 or bfloat16.</param>
     /// <param name="blockSize">The blocks that the parameters were chosen for.</param>
     /// <param name="qparams">One scale (and zero point) for each block; they get no gradient.</param>
     /// <param name="scheme">The codes and the domain of the zero point.</param>
-    /// <param name="clipGradient">Whether values outside the range of the codes get no gradient. Default: they keep it, as in
-    /// torchao, whose mask is taken after clamping.</param>
+    /// <param name="clipGradient">Whether values outside the range of the codes get no gradient. Default: they keep it,
+    /// as in torchao, whose mask is taken after clamping.</param>
     /// <returns>Values in the shape and type of the input, with a straight-through gradient: dy/dx is 1, or 0 where
     /// <paramref name="clipGradient"/> cuts it. The caller disposes it.</returns>
     /// <remarks>Bengio et al. 2013 (arXiv:1308.3432), straight-through estimator.</remarks>
@@ -37,8 +38,8 @@ public static partial class AffineQuantization
     /// <param name="blockSize">The blocks that the parameters were chosen for.</param>
     /// <param name="qparams">One scale (and zero point) for each block.</param>
     /// <param name="scheme">The codes and the domain of the zero point.</param>
-    /// <param name="clipGradient">Whether the mask is false outside the range of the codes. Default: it is true wherever the
-    /// clamped code lies in the range, as in torchao: everywhere but at NaN.</param>
+    /// <param name="clipGradient">Whether the mask is false outside the range of the codes. Default: it is true
+    /// wherever the clamped code lies in the range, as in torchao: everywhere but at NaN.</param>
     /// <returns>Values and a boolean mask, both in the shape of the input, without gradient. The caller disposes them.
     /// </returns>
     /// <exception cref="QuantizationException">Types, blocks or parameters do not fit.</exception>

@@ -4,23 +4,25 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Primitives;
 
-/// <summary>Chooses scales, rounds values to codes and computes values from codes: <c>x ≈ (q − z) · s</c>, block by block.
-/// </summary>
+/// <summary>Chooses scales, rounds values to codes and computes values from codes: <c>x ≈ (q − z) · s</c>, block by
+/// block.</summary>
 /// <remarks>
 /// The arithmetic runs in the type of the input and in torchao's order of operations, so codes and scales agree with
-/// torchao 0.9 bit for bit on the CPU, bfloat16 and float16 included. Rounding is to nearest, ties to even. Every method
-/// works on any device and returns a new tensor.
+/// torchao 0.9 bit for bit on the CPU, bfloat16 and float16 included. Rounding is to nearest, ties to even. Every
+/// method works on any device and returns a new tensor.
 /// </remarks>
 public static partial class AffineQuantization
 {
     /// <summary>Chooses the parameters of each block from its smallest and largest value.</summary>
     /// <param name="input">Values of any shape in float32, float16 or bfloat16.</param>
-    /// <param name="blockSize">Elements along each dimension that share a scale; see <see cref="Granularity.BlockSize"/>.
+    /// <param name="blockSize">Elements along each dimension that share a scale; see
+    /// <see cref="Granularity.BlockSize"/>.
     /// </param>
     /// <param name="scheme">The codes and the mapping.</param>
-    /// <returns>Scales and zero points; the shape is the input's with reduced dimensions left out: <c>[N, K / g]</c> for
-    /// groups, <c>[N]</c> for rows, a scalar for the tensor. The caller disposes them.</returns>
-    /// <exception cref="QuantizationException">The scheme contradicts itself, or the blocks do not fit the shape.</exception>
+    /// <returns>Scales and zero points; the shape is the input's with reduced dimensions left out: <c>[N, K / g]</c>
+    /// for groups, <c>[N]</c> for rows, a scalar for the tensor. The caller disposes them.</returns>
+    /// <exception cref="QuantizationException">The scheme contradicts itself, or the blocks do not fit the
+    /// shape.</exception>
     public static QParams ChooseQParams(Tensor input, IReadOnlyList<long> blockSize, AffineScheme scheme)
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -41,7 +43,8 @@ public static partial class AffineQuantization
     /// <param name="max">The largest value of each block, of the same shape and type.</param>
     /// <param name="scheme">The codes and the mapping.</param>
     /// <returns>Scales and zero points in the shape of <paramref name="min"/>. The caller disposes them.</returns>
-    /// <exception cref="QuantizationException">The scheme contradicts itself, or the two tensors differ in shape or type.
+    /// <exception cref="QuantizationException">The scheme contradicts itself, or the two tensors differ in shape or
+    /// type.
     /// </exception>
     public static QParams ChooseQParamsFromRange(Tensor min, Tensor max, AffineScheme scheme)
     {
@@ -52,8 +55,9 @@ public static partial class AffineQuantization
         if (min.dtype != max.dtype || !min.shape.AsSpan().SequenceEqual(max.shape))
         {
             throw new QuantizationException(
-                $"Smallest and largest values differ: got {ScalarTypes.NameOf(min.dtype)} [{string.Join(", ", min.shape)}] " +
-                $"and {ScalarTypes.NameOf(max.dtype)} [{string.Join(", ", max.shape)}], expected one type and shape.");
+                $"Smallest and largest values differ: got {ScalarTypes.NameOf(min.dtype)} " +
+                $"[{string.Join(", ", min.shape)}] and {ScalarTypes.NameOf(max.dtype)} " +
+                $"[{string.Join(", ", max.shape)}], expected one type and shape.");
         }
 
         using IDisposable noGrad = no_grad();
@@ -66,10 +70,10 @@ public static partial class AffineQuantization
     /// <param name="blockSize">The blocks that the parameters were chosen for.</param>
     /// <param name="qparams">One scale (and zero point) for each block, in any shape of that many elements.</param>
     /// <param name="scheme">The codes and the domain of the zero point.</param>
-    /// <returns>Codes in <see cref="QuantizedType.Storage"/>, in the shape of the input. NaN has no integer code: what it
-    /// becomes is undefined. The caller disposes it.</returns>
-    /// <remarks>In the floating-point domain <c>q = clamp(round((x − (z − s · mid)) / s))</c>; float8 codes are clamped and
-    /// cast instead of rounded.</remarks>
+    /// <returns>Codes in <see cref="QuantizedType.Storage"/>, in the shape of the input. NaN has no integer code: what
+    /// it becomes is undefined. The caller disposes it.</returns>
+    /// <remarks>In the floating-point domain <c>q = clamp(round((x − (z − s · mid)) / s))</c>; float8 codes are clamped
+    /// and cast instead of rounded.</remarks>
     /// <exception cref="QuantizationException">Types, blocks or parameters do not fit.</exception>
     public static Tensor Quantize(Tensor input, IReadOnlyList<long> blockSize, QParams qparams, AffineScheme scheme)
     {
@@ -85,8 +89,8 @@ public static partial class AffineQuantization
     /// <param name="blockSize">The blocks that the parameters were chosen for.</param>
     /// <param name="qparams">One scale (and zero point) for each block.</param>
     /// <param name="scheme">The codes and the domain of the zero point.</param>
-    /// <param name="dtype">The type of the result: float32, float16 or bfloat16. The product is computed in the wider of it
-    /// and the type of the scales.</param>
+    /// <param name="dtype">The type of the result: float32, float16 or bfloat16. The product is computed in the wider
+    /// of it and the type of the scales.</param>
     /// <returns>Values in the shape of the codes. The caller disposes it.</returns>
     /// <remarks>In the floating-point domain <c>x = (q − mid) · s + z</c>.</remarks>
     /// <exception cref="QuantizationException">Types, blocks or parameters do not fit.</exception>
@@ -109,7 +113,8 @@ public static partial class AffineQuantization
         if (!IsWorkingType(dtype))
         {
             throw new QuantizationException(
-                $"Values of type {ScalarTypes.NameOf(dtype)} were asked for: expected F32, F16 or BF16. Cast the result.");
+                $"Values of type {ScalarTypes.NameOf(dtype)} were asked for: expected F32, F16 or BF16. Cast " +
+                "the result.");
         }
 
         using IDisposable noGrad = no_grad();
@@ -216,19 +221,20 @@ public static partial class AffineQuantization
         if (scheme.Domain == ZeroPointDomain.None && zero is not null)
         {
             throw new QuantizationException(
-                "A zero point was given although the domain is None: expected scales alone. Pass a QParams without zero " +
-                "point or choose ZeroPointDomain.Integer.");
+                "A zero point was given although the domain is None: expected scales alone. Pass a QParams without " +
+                "zero point or choose ZeroPointDomain.Integer.");
         }
 
-        return (layout, Fit(qparams.Scale, "scales", layout, shape), zero is null ? null : Fit(zero, "zero points", layout, shape));
+        Tensor scale = Fit(qparams.Scale, "scales", layout, shape);
+        return (layout, scale, zero is null ? null : Fit(zero, "zero points", layout, shape));
     }
 
     private static Tensor Fit(Tensor parameters, string what, BlockLayout layout, long[] shape) =>
         parameters.numel() == layout.Blocks
             ? parameters.reshape(layout.Kept)
             : throw new QuantizationException(
-                $"Blocks [{string.Join(", ", layout.BlockSize)}] of a tensor of shape [{string.Join(", ", shape)}] got " +
-                $"{parameters.numel()} {what}: expected {layout.Blocks}. Choose them with the same block size.");
+                $"Blocks [{string.Join(", ", layout.BlockSize)}] of a tensor of shape [{string.Join(", ", shape)}] " +
+                $"got {parameters.numel()} {what}: expected {layout.Blocks}. Choose them with the same block size.");
 
     private static bool IsWorkingType(ScalarType dtype) =>
         dtype is ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16;
@@ -238,8 +244,8 @@ public static partial class AffineQuantization
         if (!IsWorkingType(values.dtype))
         {
             throw new QuantizationException(
-                $"Values to quantize are {ScalarTypes.NameOf(values.dtype)} [{string.Join(", ", values.shape)}]: expected " +
-                "F32, F16 or BF16. Cast them first.");
+                $"Values to quantize are {ScalarTypes.NameOf(values.dtype)} [{string.Join(", ", values.shape)}]: " +
+                "expected F32, F16 or BF16. Cast them first.");
         }
     }
 
@@ -250,10 +256,13 @@ public static partial class AffineQuantization
         string? problem = (scheme.Mapping, scheme.Domain) switch
         {
             _ when !Enum.IsDefined(scheme.Mapping) => "the mapping is no member of MappingType",
-            _ when !Enum.IsDefined(scheme.Domain) => "the domain is no member of ZeroPointDomain; use None where there is no zero point",
+            _ when !Enum.IsDefined(scheme.Domain) =>
+                "the domain is no member of ZeroPointDomain; use None where there is no zero point",
             _ when !choosing => null,
-            (not MappingType.Symmetric, _) when scheme.Target.IsFloat => "floating-point codes want the symmetric mapping",
-            (not MappingType.Asymmetric, ZeroPointDomain.Float) => "a symmetric mapping wants an integer zero point or none",
+            (not MappingType.Symmetric, _) when scheme.Target.IsFloat =>
+                "floating-point codes want the symmetric mapping",
+            (not MappingType.Asymmetric, ZeroPointDomain.Float) =>
+                "a symmetric mapping wants an integer zero point or none",
             (not MappingType.Asymmetric, _) when !scheme.PreserveZero => "a symmetric mapping always preserves zero",
             (_, ZeroPointDomain.Integer) when !scheme.PreserveZero =>
                 "without preserving zero the zero point wants the floating-point domain",
@@ -262,8 +271,8 @@ public static partial class AffineQuantization
         if (problem is not null)
         {
             throw new QuantizationException(
-                $"An affine scheme contradicts itself: {problem}. Got {scheme.Mapping} mapping to {scheme.Target.Name}, " +
-                $"domain {scheme.Domain}, PreserveZero {scheme.PreserveZero}.");
+                $"An affine scheme contradicts itself: {problem}. Got {scheme.Mapping} mapping to " +
+                $"{scheme.Target.Name}, domain {scheme.Domain}, PreserveZero {scheme.PreserveZero}.");
         }
     }
 }

@@ -2,7 +2,8 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Primitives;
 
-/// <summary>Everything about an affine grid except its blocks: which codes, how values map to them, in which types.</summary>
+/// <summary>Everything about an affine grid except its blocks: which codes, how values map to them, in which
+/// types.</summary>
 /// <remarks>One scheme serves choosing, quantizing and dequantizing, so they cannot disagree.</remarks>
 /// <param name="Target">The codes.</param>
 public sealed record AffineScheme(QuantizedType Target)
@@ -13,7 +14,8 @@ public sealed record AffineScheme(QuantizedType Target)
     /// <summary>Gets what a zero point is. Default: <see cref="ZeroPointDomain.Integer"/>.</summary>
     public ZeroPointDomain Domain { get; init; } = ZeroPointDomain.Integer;
 
-    /// <summary>Gets the smallest scale. Default: the distance from 1 to the next value in the type of the input.</summary>
+    /// <summary>Gets the smallest scale. Default: the distance from 1 to the next value in the type of the
+    /// input.</summary>
     public double? Epsilon { get; init; }
 
     /// <summary>Gets the type of the scales. Default: the type of the input.</summary>

@@ -1,8 +1,8 @@
 namespace TorchAO.Primitives;
 
 /// <summary>The view under which every block of a tensor is a reduction over some of its dimensions.</summary>
-/// <remarks>Dimension i of size n in blocks of b, 1 &lt; b &lt; n, becomes (n / b, b) and the second is reduced; a dimension
-/// that is one block is reduced whole; one of blocks of one is kept.</remarks>
+/// <remarks>Dimension i of size n in blocks of b, 1 &lt; b &lt; n, becomes (n / b, b) and the second is reduced; a
+/// dimension that is one block is reduced whole; one of blocks of one is kept.</remarks>
 internal sealed class BlockLayout
 {
     public BlockLayout(IReadOnlyList<long> shape, IReadOnlyList<long> blockSize)
@@ -65,17 +65,17 @@ internal sealed class BlockLayout
         if (blockSize[i] < 1)
         {
             throw new QuantizationException(
-                $"Block size [{string.Join(", ", blockSize)}] has {blockSize[i]} at dimension {i} of a tensor of shape " +
-                $"[{string.Join(", ", shape)}]: expected at least 1. A tensor without elements has no block to choose a " +
-                "scale for.");
+                $"Block size [{string.Join(", ", blockSize)}] has {blockSize[i]} at dimension {i} of a tensor of " +
+                $"shape [{string.Join(", ", shape)}]: expected at least 1. A tensor without elements has no block " +
+                "to choose a scale for.");
         }
 
         if (shape[i] % blockSize[i] != 0)
         {
             throw new QuantizationException(
                 $"Block size [{string.Join(", ", blockSize)}] does not divide a tensor of shape " +
-                $"[{string.Join(", ", shape)}] at dimension {i}: got {blockSize[i]}, expected a divisor of {shape[i]}. " +
-                "Choose another group size or pad the tensor.");
+                $"[{string.Join(", ", shape)}] at dimension {i}: got {blockSize[i]}, expected a divisor of " +
+                $"{shape[i]}. Choose another group size or pad the tensor.");
         }
     }
 }

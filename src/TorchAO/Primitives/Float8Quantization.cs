@@ -11,7 +11,8 @@ public static class Float8Quantization
     /// <summary>Chooses the scale <c>amax / max</c>.</summary>
     /// <param name="input">Values of any floating-point type, at least one.</param>
     /// <param name="target">A float8 type.</param>
-    /// <returns>A float32 scalar; 0 for a tensor of zeros, whose codes are then NaN as torchao's. The caller disposes it.
+    /// <returns>A float32 scalar; 0 for a tensor of zeros, whose codes are then NaN as torchao's. The caller disposes
+    /// it.
     /// </returns>
     /// <exception cref="QuantizationException">The target is no float8 type, or the tensor is empty.</exception>
     public static Tensor ChooseScale(Tensor input, QuantizedType target)
@@ -21,14 +22,15 @@ public static class Float8Quantization
         if (input.numel() == 0)
         {
             throw new QuantizationException(
-                $"A float8 scale was asked for a tensor of shape [{string.Join(", ", input.shape)}]: expected at least one " +
-                "element. Skip empty tensors.");
+                $"A float8 scale was asked for a tensor of shape [{string.Join(", ", input.shape)}]: expected at " +
+                "least one element. Skip empty tensors.");
         }
 
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor largest = maximum(-input.min(), input.max());
-        return (largest / ((target.Max - target.Min) / 2)).to_type(ScalarType.Float32, copy: true).MoveToOuterDisposeScope();
+        Tensor scale = largest / ((target.Max - target.Min) / 2);
+        return scale.to_type(ScalarType.Float32, copy: true).MoveToOuterDisposeScope();
     }
 
     /// <summary>Casts <c>x / s</c>, clamped to the largest finite value, to float8.</summary>

@@ -23,11 +23,13 @@ public static class FloatxQuantization
         return (largest / type.Largest).to_type(input.dtype, copy: true).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Rounds <c>x / s</c> to the nearest code, ties to the even code; values beyond the largest saturate.</summary>
+    /// <summary>Rounds <c>x / s</c> to the nearest code, ties to the even code; values beyond the largest
+    /// saturate.</summary>
     /// <param name="input">Values <c>[N, K]</c>.</param>
     /// <param name="scale">Scales, N of them.</param>
     /// <param name="type">The type of the codes.</param>
-    /// <returns>Codes <c>[N, K]</c>, uint8. NaN has no code: it becomes the largest value. The caller disposes it.</returns>
+    /// <returns>Codes <c>[N, K]</c>, uint8. NaN has no code: it becomes the largest value. The caller disposes
+    /// it.</returns>
     /// <exception cref="QuantizationException">The input is no matrix, or the scales are not one a row.</exception>
     public static Tensor Quantize(Tensor input, Tensor scale, FloatxType type)
     {
@@ -94,8 +96,8 @@ public static class FloatxQuantization
         if (values.dim() != 2 || values.shape[1] == 0)
         {
             throw new QuantizationException(
-                $"Small floats got a tensor of shape [{string.Join(", ", values.shape)}]: expected a matrix [N, K] with K " +
-                "of at least 1. Reshape it.");
+                $"Small floats got a tensor of shape [{string.Join(", ", values.shape)}]: expected a matrix [N, K] " +
+                "with K of at least 1. Reshape it.");
         }
     }
 

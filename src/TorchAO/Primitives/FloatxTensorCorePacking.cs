@@ -5,9 +5,9 @@ namespace TorchAO.Primitives;
 
 /// <summary>Packs codes of 3 to 7 bits in the order in which tensor cores of the quant-llm kernels read them.</summary>
 /// <remarks>
-/// Every code is cut into a 1-, a 2- and a 4-bit part, most significant part first; each part forms a fragment of its own
-/// for the whole matrix, and the fragments follow one another. Rows of the packed matrix therefore mean nothing alone.
-/// Xia et al. 2024 (arXiv:2401.14112), section 5. torchao's <c>pack_tc_floatx</c>.
+/// Every code is cut into a 1-, a 2- and a 4-bit part, most significant part first; each part forms a fragment of its
+/// own for the whole matrix, and the fragments follow one another. Rows of the packed matrix therefore mean nothing
+/// alone. Xia et al. 2024 (arXiv:2401.14112), section 5. torchao's <c>pack_tc_floatx</c>.
 /// </remarks>
 public static class FloatxTensorCorePacking
 {
@@ -25,8 +25,8 @@ public static class FloatxTensorCorePacking
         if (codes.dim() != 2 || codes.shape[0] % TileEdge != 0 || codes.shape[1] % TileEdge != 0)
         {
             throw new QuantizationException(
-                $"Tensor-core packing got codes of shape [{string.Join(", ", codes.shape)}]: expected a matrix whose edges " +
-                "are multiples of 64. Pad it or keep the codes unpacked.");
+                $"Tensor-core packing got codes of shape [{string.Join(", ", codes.shape)}]: expected a matrix " +
+                "whose edges are multiples of 64. Pad it or keep the codes unpacked.");
         }
 
         CheckBits(bits);
@@ -59,8 +59,8 @@ public static class FloatxTensorCorePacking
         if (packed.dim() != 2 || packed.shape[0] % TileEdge != 0 || packed.shape[1] % (TileEdge / 8 * bits) != 0)
         {
             throw new QuantizationException(
-                $"Tensor-core packing of {bits} bits got bytes of shape [{string.Join(", ", packed.shape)}]: expected a " +
-                $"matrix with a multiple of 64 rows and of {TileEdge / 8 * bits} columns.");
+                $"Tensor-core packing of {bits} bits got bytes of shape [{string.Join(", ", packed.shape)}]: " +
+                $"expected a matrix with a multiple of 64 rows and of {TileEdge / 8 * bits} columns.");
         }
 
         using IDisposable noGrad = no_grad();
@@ -113,7 +113,8 @@ public static class FloatxTensorCorePacking
 
     private static Tensor Join(Tensor fields, int width)
     {
-        using Tensor weights = tensor(Shifts(width).Select(shift => 1 << shift).ToArray(), ScalarType.Int32, fields.device);
+        int[] places = [.. Shifts(width).Select(shift => 1 << shift)];
+        using Tensor weights = tensor(places, ScalarType.Int32, fields.device);
         return (fields.reshape(-1, 8 / width) * weights).sum(dim: 1).to_type(ScalarType.Int32);
     }
 

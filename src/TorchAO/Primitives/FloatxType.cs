@@ -1,7 +1,9 @@
 namespace TorchAO.Primitives;
 
-/// <summary>A small floating-point type without infinities and NaN: a sign, some exponent bits, some fraction bits.</summary>
-/// <remarks>The exponent bias is <c>2^(e−1) − 1</c>; every code is a finite number. fp6 e3m2 and fp4 e2m1 are of this kind.
+/// <summary>A small floating-point type without infinities and NaN: a sign, some exponent bits, some fraction
+/// bits.</summary>
+/// <remarks>The exponent bias is <c>2^(e−1) − 1</c>; every code is a finite number. fp6 e3m2 and fp4 e2m1 are of this
+/// kind.
 /// </remarks>
 public sealed record FloatxType
 {
@@ -14,8 +16,8 @@ public sealed record FloatxType
         if (exponentBits is < 1 or > 5 || mantissaBits < 0 || 1 + exponentBits + mantissaBits > 8)
         {
             throw new QuantizationException(
-                $"A float of {exponentBits} exponent and {mantissaBits} fraction bits is not supported: expected 1 to 5 " +
-                "exponent bits, and at most 8 bits with the sign.");
+                $"A float of {exponentBits} exponent and {mantissaBits} fraction bits is not supported: expected 1 " +
+                "to 5 exponent bits, and at most 8 bits with the sign.");
         }
 
         ExponentBits = exponentBits;
@@ -43,7 +45,8 @@ public sealed record FloatxType
     }
 
     /// <summary>Computes for each code but the last the smallest float32 that rounds to the next code.</summary>
-    /// <remarks>The midpoint belongs to the even of its neighbours, so above an even code it lies one float32 higher.</remarks>
+    /// <remarks>The midpoint belongs to the even of its neighbours, so above an even code it lies one float32
+    /// higher.</remarks>
     internal float[] RoundingThresholds()
     {
         int half = 1 << (Bits - 1);

@@ -28,8 +28,8 @@ public static class GroupwiseQuantization
     /// <param name="bits">Bits of a code, 1 to 8. One bit means −1 and 0.</param>
     /// <param name="parameterType">The type of scales and zero points.</param>
     /// <param name="mapping">A symmetric mapping.</param>
-    /// <remarks>torchao's <c>get_group_qparams_symmetric</c>. Its companion <c>group_quantize_tensor_symmetric</c> clamps to
-    /// four bits whatever was asked; ours honours the bits.</remarks>
+    /// <remarks>torchao's <c>get_group_qparams_symmetric</c>. Its companion <c>group_quantize_tensor_symmetric</c>
+    /// clamps to four bits whatever was asked; ours honours the bits.</remarks>
     public static AffineScheme Symmetric(
         int bits = 4,
         ScalarType parameterType = ScalarType.Float32,
@@ -47,21 +47,24 @@ public static class GroupwiseQuantization
     /// <param name="groupSize">Elements of a group; divides K, at least 2.</param>
     /// <param name="scheme">A scheme, such as <see cref="TinyGemm"/>.</param>
     /// <returns>Codes <c>[N, K]</c> and parameters <c>[N, K / g]</c>. The caller disposes them.</returns>
-    /// <exception cref="QuantizationException">The weight is no matrix, or the groups do not divide its rows.</exception>
+    /// <exception cref="QuantizationException">The weight is no matrix, or the groups do not divide its
+    /// rows.</exception>
     public static (Tensor Codes, QParams QParams) Quantize(Tensor weight, long groupSize, AffineScheme scheme)
     {
         ArgumentNullException.ThrowIfNull(weight);
         if (weight.dim() != 2 || groupSize < 2)
         {
             throw new QuantizationException(
-                $"Groups of {groupSize} got a weight [{string.Join(", ", weight.shape)}]: expected a matrix [N, K] and " +
-                "groups of at least 2.");
+                $"Groups of {groupSize} got a weight [{string.Join(", ", weight.shape)}]: expected a matrix [N, K] " +
+                "and groups of at least 2.");
         }
 
         long[] block = new PerGroup(groupSize).BlockSize(weight.shape);
         QParams qparams = AffineQuantization.ChooseQParams(weight, block, scheme);
         // One scale for the whole row still keeps its column, so that [N, K / g] holds.
-        QParams shaped = new(Columns(qparams.Scale, weight.shape[0]), qparams.ZeroPoint is Tensor zero ? Columns(zero, weight.shape[0]) : null);
+        long rows = weight.shape[0];
+        QParams shaped = new(
+            Columns(qparams.Scale, rows), qparams.ZeroPoint is Tensor zero ? Columns(zero, rows) : null);
         return (AffineQuantization.Quantize(weight, block, shaped, scheme), shaped);
     }
 

@@ -11,7 +11,8 @@ public sealed record HqqOptions
     /// <summary>Gets the elements that share a scale. Default: 64; must divide the number of elements.</summary>
     public long GroupSize { get; init; } = 64;
 
-    /// <summary>Gets along which dimension groups run: 1 (default) along rows of the reshaped weight, 0 along columns.</summary>
+    /// <summary>Gets along which dimension groups run: 1 (default) along rows of the reshaped weight, 0 along
+    /// columns.</summary>
     public int Axis { get; init; } = 1;
 
     /// <summary>Gets whether zero points are optimized (default) or taken from smallest and largest value.</summary>

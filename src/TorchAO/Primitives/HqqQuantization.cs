@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Primitives;
 
-/// <summary>Half-quadratic quantization: asymmetric codes whose zero points minimize a sparse norm of the error.</summary>
+/// <summary>Half-quadratic quantization: asymmetric codes whose zero points minimize a sparse norm of the
+/// error.</summary>
 /// <remarks>
 /// Badri and Shaji 2023, "Half-Quadratic Quantization of Large Machine Learning Models". Needs no calibration data. The
 /// solver runs in float32 on every device; torchao runs it in float16 on CUDA. torchao's

@@ -5,8 +5,9 @@ using static TorchSharp.torch;
 namespace TorchAO.Primitives;
 
 /// <summary>Multiplies int8 matrices exactly, on any device.</summary>
-/// <remarks>The reference for fast kernels: integer arithmetic on the CPU, float64 elsewhere, where libtorch has no integer
-/// product of every shape. Exact while K · 2¹⁴ fits an int32: up to K = 131,071. torchao's <c>safe_int_mm</c> and
+/// <remarks>The reference for fast kernels: integer arithmetic on the CPU, float64 elsewhere, where libtorch has no
+/// integer product of every shape. Exact while K · 2¹⁴ fits an int32: up to K = 131,071. torchao's <c>safe_int_mm</c>
+/// and
 /// <c>int_scaled_matmul</c>.</remarks>
 public static class IntegerProduct
 {
@@ -51,11 +52,13 @@ public static class IntegerProduct
     private static void Check(Tensor a, Tensor b)
     {
         bool fits = a.dtype == ScalarType.Int8 && b.dtype == ScalarType.Int8
-            && a.dim() == 2 && b.dim() == 2 && a.shape[1] == b.shape[0] && a.device_type == b.device_type && a.device_index == b.device_index;
+            && a.dim() == 2 && b.dim() == 2 && a.shape[1] == b.shape[0]
+            && a.device_type == b.device_type && a.device_index == b.device_index;
         if (!fits)
         {
             throw new QuantizationException(
-                $"An integer product got {Describe(a)} and {Describe(b)}: expected I8 [I, J] and I8 [J, K] on one device.");
+                $"An integer product got {Describe(a)} and {Describe(b)}: expected I8 [I, J] and I8 [J, K] on " +
+                "one device.");
         }
     }
 

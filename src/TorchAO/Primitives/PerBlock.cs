@@ -1,7 +1,8 @@
 namespace TorchAO.Primitives;
 
 /// <summary>One scale for each block of given edges.</summary>
-/// <param name="Edges">Elements along each dimension, counted from the last; dimensions before them are taken one by one.
+/// <param name="Edges">Elements along each dimension, counted from the last; dimensions before them are taken one by
+/// one.
 /// </param>
 public sealed record PerBlock(params long[] Edges) : Granularity
 {
@@ -12,8 +13,8 @@ public sealed record PerBlock(params long[] Edges) : Granularity
         if (Edges.Length == 0 || Edges.Length > shape.Count)
         {
             throw new QuantizationException(
-                $"PerBlock({string.Join(", ", Edges)}) got a tensor of shape [{string.Join(", ", shape)}]: expected one to " +
-                $"{shape.Count} edges.");
+                $"PerBlock({string.Join(", ", Edges)}) got a tensor of shape [{string.Join(", ", shape)}]: expected " +
+                $"one to {shape.Count} edges.");
         }
 
         long[] block = new long[shape.Count];

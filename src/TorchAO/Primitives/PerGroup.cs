@@ -11,7 +11,7 @@ public sealed record PerGroup(long Size) : Granularity
         return Size > 0 && shape[^1] % Size == 0
             ? LastOnly(shape, Size)
             : throw new QuantizationException(
-                $"{this} got a tensor of shape [{string.Join(", ", shape)}]: expected a positive size that divides the " +
-                $"last dimension, {shape[^1]}. Choose a divisor of it.");
+                $"{this} got a tensor of shape [{string.Join(", ", shape)}]: expected a positive size that divides " +
+                $"the last dimension, {shape[^1]}. Choose a divisor of it.");
     }
 }

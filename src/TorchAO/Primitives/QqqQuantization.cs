@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Primitives;
 
-/// <summary>Four-bit weights for int8 activations, in two steps: groups of codes, rounded to int8 of the channel.</summary>
+/// <summary>Four-bit weights for int8 activations, in two steps: groups of codes, rounded to int8 of the
+/// channel.</summary>
 /// <remarks>Zhang et al. 2024, "QQQ" (arXiv:2406.09904), section 3.3. torchao's
 /// <c>choose_qparams_and_quantize_affine_qqq</c> and <c>dequantize_affine_qqq</c>.</remarks>
 public static class QqqQuantization
@@ -17,13 +18,15 @@ public static class QqqQuantization
     /// <param name="weight">The weight <c>[N, K]</c>, floating point.</param>
     /// <param name="groupSize">Elements of a row that share a scale; −1 or K for one scale a row.</param>
     /// <returns>Codes, scales and the values they stand for. The caller disposes it.</returns>
-    /// <exception cref="QuantizationException">The weight is no matrix, or the groups do not divide its rows.</exception>
+    /// <exception cref="QuantizationException">The weight is no matrix, or the groups do not divide its
+    /// rows.</exception>
     public static QqqWeight Quantize(Tensor weight, long groupSize)
     {
         Check(weight, groupSize);
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        QqqWeight result = groupSize == -1 || groupSize == weight.shape[1] ? ByChannel(weight) : ByGroup(weight, groupSize);
+        bool wholeRows = groupSize == -1 || groupSize == weight.shape[1];
+        QqqWeight result = wholeRows ? ByChannel(weight) : ByGroup(weight, groupSize);
         result.Codes.MoveToOuterDisposeScope();
         result.GroupScale.MoveToOuterDisposeScope();
         result.ChannelScale.MoveToOuterDisposeScope();
@@ -31,7 +34,8 @@ public static class QqqQuantization
         return result;
     }
 
-    /// <summary>Computes values: <c>(q − 8) · s_group · s_channel</c>, or <c>q · 16 · s_channel</c> without groups.</summary>
+    /// <summary>Computes values: <c>(q − 8) · s_group · s_channel</c>, or <c>q · 16 · s_channel</c> without
+    /// groups.</summary>
     /// <param name="codes">Codes <c>[N, K]</c> as <see cref="Quantize"/> makes them.</param>
     /// <param name="groupScale">Group scales; empty without groups.</param>
     /// <param name="channelScale">Channel scales.</param>
@@ -51,7 +55,8 @@ public static class QqqQuantization
             return plain.to_type(dtype).MoveToOuterDisposeScope();
         }
 
-        Tensor steps = (codes - GroupMiddle).to_type(ScalarType.Float16).reshape(groupScale.shape[0], groupScale.shape[1], -1);
+        Tensor steps = (codes - GroupMiddle).to_type(ScalarType.Float16)
+            .reshape(groupScale.shape[0], groupScale.shape[1], -1);
         Tensor scale = (groupScale * channelScale.to_type(ScalarType.Float16)).unsqueeze(-1);
         return (steps * scale).reshape(codes.shape).to_type(dtype).MoveToOuterDisposeScope();
     }
@@ -92,8 +97,8 @@ public static class QqqQuantization
         if (!fits)
         {
             throw new QuantizationException(
-                $"QQQ got a weight [{string.Join(", ", weight.shape)}] and groups of {groupSize}: expected a matrix [N, K] " +
-                "that is not empty and a group size that divides K, or −1 for one group a row.");
+                $"QQQ got a weight [{string.Join(", ", weight.shape)}] and groups of {groupSize}: expected a matrix " +
+                "[N, K] that is not empty and a group size that divides K, or −1 for one group a row.");
         }
     }
 }

@@ -59,7 +59,8 @@ public sealed record QuantizedType
     /// <summary>Gets whether the codes are floating-point numbers.</summary>
     public bool IsFloat => ScalarTypes.IsFloat(Storage);
 
-    /// <summary>Gets the code whose value is the zero point of the floating-point domain: <c>(min + max + 1) / 2</c>.</summary>
+    /// <summary>Gets the code whose value is the zero point of the floating-point domain:
+    /// <c>(min + max + 1) / 2</c>.</summary>
     public double Middle => (Max + Min + 1) / 2;
 
     /// <summary>Makes the signed integer type of some bits, held in int8.</summary>
@@ -111,7 +112,8 @@ public sealed record QuantizedType
         bool unsigned = name.StartsWith("uint", StringComparison.Ordinal);
         bool integer = unsigned || name.StartsWith("int", StringComparison.Ordinal);
         string digits = name[(unsigned ? 4 : Math.Min(3, name.Length))..];
-        return integer && int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out int bits) && bits is > 0 and <= 8
+        bool counted = int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out int bits);
+        return integer && counted && bits is > 0 and <= 8
             ? unsigned ? Unsigned(bits) : Signed(bits)
             : throw new QuantizationException(
                 $"Codes of type '{name}' are not supported: expected int1 to int8, uint1 to uint8, int16, int32, " +

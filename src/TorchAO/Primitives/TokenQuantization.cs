@@ -32,7 +32,8 @@ public static class TokenQuantization
 
     /// <summary>Rounds each token to an asymmetric int8 grid and back.</summary>
     /// <param name="input">Activations <c>[…, K]</c>.</param>
-    /// <returns>Values in shape and type of the input, with a straight-through gradient. The caller disposes it.</returns>
+    /// <returns>Values in shape and type of the input, with a straight-through gradient. The caller disposes
+    /// it.</returns>
     /// <remarks>torchao's <c>per_token_dynamic_quant</c>.</remarks>
     public static Tensor FakeQuantizeAsymmetric(Tensor input)
     {
@@ -48,7 +49,8 @@ public static class TokenQuantization
         return AffineQuantization.FakeQuantize(input, block, qparams, scheme);
     }
 
-    /// <summary>Multiplies activations, quantized here, by an int8 weight: <c>y = s_x · s_w · Σ q_x q_w + b</c>.</summary>
+    /// <summary>Multiplies activations, quantized here, by an int8 weight:
+    /// <c>y = s_x · s_w · Σ q_x q_w + b</c>.</summary>
     /// <param name="input">Activations <c>[…, K]</c>.</param>
     /// <param name="weight">int8 codes <c>[N, K]</c>.</param>
     /// <param name="weightScale">Scales <c>[N]</c>.</param>

@@ -18,7 +18,8 @@ internal sealed record GoldenCase(
     /// <summary>The part between the first and the second slash: one handler usually serves one family.</summary>
     public string Family => Id.Split('/')[1];
 
-    public bool Has(string name) => Params.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null;
+    public bool Has(string name) =>
+        Params.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null;
 
     public string Text(string name) => Params.GetProperty(name).GetString()!;
 
@@ -28,7 +29,8 @@ internal sealed record GoldenCase(
 
     public bool Flag(string name, bool otherwise) => Has(name) ? Params.GetProperty(name).GetBoolean() : otherwise;
 
-    public long[] Longs(string name) => [.. Params.GetProperty(name).EnumerateArray().Select(value => value.GetInt64())];
+    public long[] Longs(string name) =>
+        [.. Params.GetProperty(name).EnumerateArray().Select(value => value.GetInt64())];
 
     public ScalarType? Dtype(string name) => Has(name) ? GoldenDtype.Parse(Text(name)) : null;
 }

@@ -34,7 +34,8 @@ internal static class GoldenComparison
             "codes" => Codes(a, b, tolerance),
             "codes_packed4" => Codes(Nibbles(a), Nibbles(b), tolerance),
             "sqnr" => Sqnr(a, b, tolerance.MinDecibel),
-            _ => throw new NotSupportedException($"The index names a tolerance mode that is not known: {tolerance.Mode}"),
+            _ => throw new NotSupportedException(
+                $"The index names a tolerance mode that is not known: {tolerance.Mode}"),
         };
     }
 
@@ -54,7 +55,8 @@ internal static class GoldenComparison
 
     private static bool IsNarrowFloat(ScalarType dtype) => (int)dtype is >= 23 and <= 26 or 44;
 
-    private static double[] Nibbles(double[] bytes) => [.. bytes.SelectMany(b => new double[] { (int)b & 15, ((int)b >> 4) & 15 })];
+    private static double[] Nibbles(double[] bytes) =>
+        [.. bytes.SelectMany(b => new double[] { (int)b & 15, ((int)b >> 4) & 15 })];
 
     private static string? Close(double[] a, double[] b, double rtol, double atol)
     {
@@ -72,7 +74,8 @@ internal static class GoldenComparison
 
         return differ == 0 ? null : string.Create(
             CultureInfo.InvariantCulture,
-            $"{differ} of {a.Length} differ, first at {first}: {a[first]:r}, expected {b[first]:r} (rtol {rtol}, atol {atol})");
+            $"{differ} of {a.Length} differ, first at {first}: {a[first]:r}, expected {b[first]:r} " +
+            $"(rtol {rtol}, atol {atol})");
     }
 
     private static string? Codes(double[] a, double[] b, GoldenTolerance tolerance)
@@ -81,8 +84,8 @@ internal static class GoldenComparison
         int differ = apart.Count(d => d != 0);
         double worst = apart.DefaultIfEmpty().Max();
         return worst <= tolerance.MaxAbsDiff && differ <= tolerance.MaxMismatchFraction * a.Length ? null :
-            $"{differ} of {a.Length} codes differ, by up to {worst}; allowed a share of {tolerance.MaxMismatchFraction} " +
-            $"by up to {tolerance.MaxAbsDiff}";
+            $"{differ} of {a.Length} codes differ, by up to {worst}; allowed a share of " +
+            $"{tolerance.MaxMismatchFraction} by up to {tolerance.MaxAbsDiff}";
     }
 
     private static string? Sqnr(double[] a, double[] b, double bar)

@@ -56,8 +56,10 @@ public sealed class GoldenComparisonTests
     {
         using DisposeScope scope = NewDisposeScope();
 
-        Assert.Null(GoldenComparison.Explain(Floats(10.1f), Floats(10), new GoldenTolerance("sqnr", MinDecibel: 39)));
-        Assert.NotNull(GoldenComparison.Explain(Floats(10.1f), Floats(10), new GoldenTolerance("sqnr", MinDecibel: 41)));
+        var bar = new GoldenTolerance("sqnr", MinDecibel: 39);
+
+        Assert.Null(GoldenComparison.Explain(Floats(10.1f), Floats(10), bar));
+        Assert.NotNull(GoldenComparison.Explain(Floats(10.1f), Floats(10), bar with { MinDecibel = 41 }));
     }
 
     [Fact]

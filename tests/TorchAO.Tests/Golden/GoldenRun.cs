@@ -14,7 +14,8 @@ internal sealed class GoldenRun(GoldenCase recorded, GoldenSet set)
     /// <summary>Reads an input; the scope of the run owns it.</summary>
     public Tensor Input(string name) => set.Read(recorded.Area, recorded.Inputs[name]);
 
-    /// <summary>Reads a recorded output, for cases whose later steps start from it; the scope of the run owns it.</summary>
+    /// <summary>Reads a recorded output, for cases whose later steps start from it; the scope of the run owns
+    /// it.</summary>
     public Tensor Recorded(string name) => set.Read(recorded.Area, recorded.Outputs[name]);
 
     public bool HasOutput(string name) => recorded.Outputs.ContainsKey(name);
@@ -55,7 +56,8 @@ internal sealed class GoldenRun(GoldenCase recorded, GoldenSet set)
         var run = new GoldenRun(recorded, set);
         handler.Run(recorded, run);
         run.problems.AddRange(recorded.Outputs.Where(output => output.Value.Tolerance.Mode != "info")
-            .Select(output => output.Key).Except(run.compared).Select(name => $"{name}: {handler.GetType().Name} left it out"));
+            .Select(output => output.Key).Except(run.compared)
+            .Select(name => $"{name}: {handler.GetType().Name} left it out"));
         if (recorded.ExpectedError is not null && !run.refused)
         {
             run.problems.Add($"{handler.GetType().Name} left out the error '{recorded.ExpectedError}'");

@@ -21,7 +21,8 @@ internal sealed class GoldenSet
         Cases = [.. root.GetProperty("cases").EnumerateArray().Select(ReadCase)];
     }
 
-    /// <summary>The set that the environment names (<c>TORCHAO_GOLDEN_DIR</c>), else the one in the repository.</summary>
+    /// <summary>The set that the environment names (<c>TORCHAO_GOLDEN_DIR</c>), else the one in the
+    /// repository.</summary>
     public static GoldenSet Current { get; } = new(FindFolder());
 
     public IReadOnlyList<GoldenCase> Cases { get; }
@@ -96,7 +97,9 @@ internal sealed class GoldenSet
             entry => new GoldenTensor(
                 entry.Value.GetProperty("tensor").GetString()!,
                 entry.Value.TryGetProperty("dtype", out JsonElement dtype) ? dtype.GetString() : null,
-                entry.Value.TryGetProperty("tol", out JsonElement tolerance) ? ReadTolerance(tolerance) : GoldenTolerance.Exact));
+                entry.Value.TryGetProperty("tol", out JsonElement tolerance)
+                    ? ReadTolerance(tolerance)
+                    : GoldenTolerance.Exact));
 
     private static GoldenTolerance ReadTolerance(JsonElement entry)
     {

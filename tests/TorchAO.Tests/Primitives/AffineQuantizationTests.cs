@@ -17,7 +17,8 @@ public sealed class AffineQuantizationTests
         {
             using DisposeScope scope = NewDisposeScope();
             random.manual_seed(seed);
-            AffineScheme scheme = Signed(bits, symmetric ? MappingType.SymmetricNoClippingError : MappingType.Asymmetric);
+            AffineScheme scheme = Signed(
+                bits, symmetric ? MappingType.SymmetricNoClippingError : MappingType.Asymmetric);
             Tensor x = randn(rows, groups * 8);
             QParams qparams = AffineQuantization.ChooseQParams(x, [1, 8], scheme);
 
@@ -25,7 +26,8 @@ public sealed class AffineQuantizationTests
             Tensor values = AffineQuantization.Dequantize(once, [1, 8], qparams, scheme);
             Tensor twice = AffineQuantization.Quantize(values, [1, 8], qparams, scheme);
 
-            Assert.True(once.equal(twice).all().item<bool>(), $"rows {rows}, groups {groups}, bits {bits}, seed {seed}");
+            Assert.True(
+                once.equal(twice).all().item<bool>(), $"rows {rows}, groups {groups}, bits {bits}, seed {seed}");
         }, iter: 60);
 
     [Fact]

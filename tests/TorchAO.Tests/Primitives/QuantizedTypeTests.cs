@@ -36,7 +36,8 @@ public sealed class QuantizedTypeTests
     [Fact]
     public void A_range_must_lie_within_the_type_and_hold_something()
     {
-        Assert.Equal((-127.0, 127.0), (QuantizedType.Int8.Within(-127, null).Min, QuantizedType.Int8.Within(-127, null).Max));
+        QuantizedType narrow = QuantizedType.Int8.Within(-127, null);
+        Assert.Equal((-127.0, 127.0), (narrow.Min, narrow.Max));
         Assert.Throws<QuantizationException>(() => QuantizedType.Int8.Within(-129, 127));
         Assert.Throws<QuantizationException>(() => QuantizedType.UInt4.Within(0, 16));
         Assert.Throws<QuantizationException>(() => QuantizedType.UInt4.Within(3, 3));

@@ -10,7 +10,7 @@ public sealed class WeightQuantizationTests
 {
     [Theory]
     [InlineData(2)]
-    [InlineData(4)]
+    [InlineData(3)]
     public void Optimized_zero_points_err_less_than_plain_ones(int bits)
     {
         using DisposeScope scope = NewDisposeScope();

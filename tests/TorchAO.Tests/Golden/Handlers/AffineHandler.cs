@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Tests.Golden.Handlers;
 
-/// <summary>choose_qparams_affine, alone or followed by quantize_affine and dequantize_affine, and its min/max form.</summary>
+/// <summary>choose_qparams_affine, alone or followed by quantize_affine and dequantize_affine, and its min/max
+/// form.</summary>
 internal sealed class AffineHandler : IGoldenHandler
 {
     public bool Handles(GoldenCase recorded) =>
@@ -34,7 +35,8 @@ internal sealed class AffineHandler : IGoldenHandler
     }
 
     internal static AffineScheme SchemeOf(GoldenCase recorded, string target = "target_dtype") =>
-        new(QuantizedType.Named(recorded.Text(target)).Within(recorded.Number("quant_min"), recorded.Number("quant_max")))
+        new(QuantizedType.Named(recorded.Text(target))
+            .Within(recorded.Number("quant_min"), recorded.Number("quant_max")))
         {
             Mapping = !recorded.Has("mapping_type") ? MappingType.Symmetric : recorded.Text("mapping_type") switch
             {
@@ -42,15 +44,17 @@ internal sealed class AffineHandler : IGoldenHandler
                 "SYMMETRIC_NO_CLIPPING_ERR" => MappingType.SymmetricNoClippingError,
                 _ => MappingType.Asymmetric,
             },
-            Domain = !recorded.Has("zero_point_domain") ? ZeroPointDomain.Integer : recorded.Text("zero_point_domain") switch
-            {
-                "INT" => ZeroPointDomain.Integer,
-                "FLOAT" => ZeroPointDomain.Float,
-                _ => ZeroPointDomain.None,
-            },
+            Domain = DomainOf(recorded.Has("zero_point_domain") ? recorded.Text("zero_point_domain") : "INT"),
             Epsilon = recorded.Number("eps"),
             ScaleType = recorded.Dtype("scale_dtype"),
             ZeroPointType = recorded.Dtype("zero_point_dtype"),
             PreserveZero = recorded.Flag("preserve_zero", otherwise: true),
         };
+
+    private static ZeroPointDomain DomainOf(string name) => name switch
+    {
+        "INT" => ZeroPointDomain.Integer,
+        "FLOAT" => ZeroPointDomain.Float,
+        _ => ZeroPointDomain.None,
+    };
 }

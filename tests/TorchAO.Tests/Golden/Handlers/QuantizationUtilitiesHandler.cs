@@ -11,7 +11,8 @@ internal sealed class QuantizationUtilitiesHandler : IGoldenHandler
         ["quantize_activation_per_token_absmax"] = PerToken,
         ["dynamically_quantize_per_channel"] = PerChannel,
         ["groupwise"] = Groupwise,
-        ["per_token_dynamic_quant"] = (_, run) => run.Expect("y", TokenQuantization.FakeQuantizeAsymmetric(run.Input("x"))),
+        ["per_token_dynamic_quant"] = (_, run) =>
+            run.Expect("y", TokenQuantization.FakeQuantizeAsymmetric(run.Input("x"))),
         ["quant_int8_dynamic_per_token_linear"] = Linear,
         ["compute_error"] = (_, run) =>
             run.Expect("sqnr", tensor((float)SignalToNoise.Decibels(run.Input("x"), run.Input("y")))),
