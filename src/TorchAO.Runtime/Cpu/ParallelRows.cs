@@ -77,10 +77,10 @@ public static unsafe class ParallelRows
         public void Run(long begin, long end) => body(begin, end);
     }
 
-    private readonly struct Context(delegate*<void*, long, long, void> invoke, void* job, void* failure)
+    private readonly struct Context(delegate*<void*, long, long, void> invoke, void* work, void* failure)
     {
         public readonly delegate*<void*, long, long, void> Invoke = invoke;
-        public readonly void* Job = job;
+        public readonly void* Work = work;
         public readonly void* Failure = failure;
     }
 
@@ -91,7 +91,7 @@ public static unsafe class ParallelRows
         var context = (Context*)state;
         try
         {
-            context->Invoke(context->Job, begin, end);
+            context->Invoke(context->Work, begin, end);
         }
         catch (Exception e) // nothing may cross the native frames; Run throws it again
         {

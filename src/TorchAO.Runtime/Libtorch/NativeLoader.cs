@@ -9,7 +9,8 @@ namespace TorchAO.Runtime.Libtorch;
 /// <remarks>
 /// TorchSharp's library names one symbol version that Debian 12 and Ubuntu 22.04 lack, for a symbol nothing calls.
 /// When, and only when, the linker refuses the file for that reason, a private copy with this one requirement marked
-/// weak is loaded instead. The package folder is never written to.
+/// weak is loaded instead. The package folder is never written to. The package's startup hook calls this before
+/// <c>Main</c>; where a host runs no such hooks, call <see cref="EnsureLoaded"/> before anything touches TorchSharp.
 /// </remarks>
 public static partial class NativeLoader
 {
@@ -161,10 +162,3 @@ public static partial class NativeLoader
     [GeneratedRegex(@"version `(GLIBCXX_[0-9.]+)' not found \(required by [^)]*libLibTorchSharp\.so\)")]
     private static partial Regex MissingVersion();
 }
-
-/// <summary>What the native boot loaded, for <c>torchao info</c> and error reports.</summary>
-/// <param name="LibtorchFolder">The folder that libtorch came from.</param>
-/// <param name="TorchSharpLibrary">The path of TorchSharp's native library.</param>
-/// <param name="RelaxedVersions">Symbol versions that were marked weak in a private copy; empty where none had to be.</param>
-public sealed record NativeLoadReport(
-    string LibtorchFolder, string? TorchSharpLibrary, IReadOnlyList<string> RelaxedVersions);

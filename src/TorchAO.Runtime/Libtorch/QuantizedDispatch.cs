@@ -176,7 +176,17 @@ internal static unsafe class QuantizedDispatch
     }
 
     private static QuantizedPlaceholder? Lookup(Tensor operand) =>
-        operand.dtype == ScalarType.QInt8 ? Find(Address(operand)) : null;
+        operand.dtype == ScalarType.QInt8 && Find(Address(operand)) is { } found && IsView(operand, found) ? found : null;
+
+    // A storage's address may come again after a layer was disposed; only a placeholder's rows have columns in one place.
+    private static bool IsView(Tensor operand, QuantizedPlaceholder placeholder)
+    {
+        (long rows, long columns) = (operand.size(-2), operand.size(-1));
+        (long down, long across) = (operand.stride(-2), operand.stride(-1));
+        bool isStraight = rows == placeholder.Rows && columns == placeholder.Columns && (across == 0 || columns == 1);
+        bool isTransposed = rows == placeholder.Columns && columns == placeholder.Rows && (down == 0 || rows == 1);
+        return isStraight || isTransposed;
+    }
 
     /// <summary>Gets the storage's address, which is the key: views of a placeholder never have an offset.</summary>
     public static nint Address(Tensor tensor)

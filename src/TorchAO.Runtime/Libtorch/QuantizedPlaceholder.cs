@@ -25,8 +25,9 @@ public sealed class QuantizedPlaceholder : IDisposable
 
     private readonly Func<Tensor, Tensor> forward;
     private readonly Func<Tensor, Tensor> inputGradient;
-    private readonly Tensor tensor;
     private readonly nint address;
+    private Tensor? tensor; // the layer's, once installed
+    private bool isDisposed;
 
     private QuantizedPlaceholder(Tensor tensor, Func<Tensor, Tensor> forward, Func<Tensor, Tensor> inputGradient)
     {
@@ -82,27 +83,22 @@ public sealed class QuantizedPlaceholder : IDisposable
         return weight.dtype == ScalarType.QInt8 ? QuantizedDispatch.Find(QuantizedDispatch.Address(weight)) : null;
     }
 
-    /// <summary>Makes a parameter over the placeholder's storage, for a layer's weight. The caller disposes it.</summary>
-    public Parameter CreateParameter()
-    {
-        ObjectDisposedException.ThrowIf(tensor.IsInvalid, this);
-        Parameter parameter = new(tensor.alias(), requires_grad: false);
-        parameter.DetachFromDisposeScope();
-        return parameter;
-    }
-
     /// <summary>Puts the placeholder into a layer, which keeps it alive from now on and whose own weight is disposed.</summary>
-    /// <param name="linear">A layer with a weight <c>[N, K]</c>.</param>
+    /// <param name="linear">A layer with a weight <c>[N, K]</c>. It owns the placeholder's tensor from now on; a placeholder
+    /// serves one layer.</param>
     /// <remarks>
     /// libtorch adds a layer's bias by <c>addmm</c>, which no C# kernel can serve, so the forward callback adds it: the
     /// layer's <c>bias</c> reads <see langword="null"/> from now on, and a copy stays registered under its name, for
     /// <c>state_dict</c> and for the callback, which <see cref="BiasOf"/> gives it to. No gradient reaches it.
     /// </remarks>
     /// <exception cref="ArgumentException">The layer's weight has another shape.</exception>
+    /// <exception cref="InvalidOperationException">The placeholder is in a layer already.</exception>
     public void InstallInto(Linear linear)
     {
         ArgumentNullException.ThrowIfNull(linear);
-        ObjectDisposedException.ThrowIf(tensor.IsInvalid, this);
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        Tensor own = tensor ?? throw new InvalidOperationException(
+            $"The placeholder [{Rows}, {Columns}] is in a layer already; create one for each layer.");
         if (linear.weight is { } weight && (weight.size(0) != Rows || weight.size(1) != Columns))
         {
             throw new ArgumentException(
@@ -118,7 +114,10 @@ public sealed class QuantizedPlaceholder : IDisposable
             linear.register_parameter("bias", copy);
         }
 
-        linear.weight = CreateParameter();
+        Parameter weightParameter = new(own, requires_grad: false); // takes the tensor over
+        weightParameter.DetachFromDisposeScope();
+        tensor = null;
+        linear.weight = weightParameter;
         Installed.AddOrUpdate(linear, this);
     }
 
@@ -134,11 +133,10 @@ public sealed class QuantizedPlaceholder : IDisposable
     /// <summary>Ends the placeholder: later products with it are errors. What the callbacks hold is not disposed.</summary>
     public void Dispose()
     {
-        if (!tensor.IsInvalid)
-        {
-            QuantizedDispatch.Remove(address, this);
-            tensor.Dispose();
-        }
+        isDisposed = true;
+        QuantizedDispatch.Remove(address, this);
+        tensor?.Dispose();
+        tensor = null;
     }
 
     internal Tensor Forward(Tensor input) => forward(input);

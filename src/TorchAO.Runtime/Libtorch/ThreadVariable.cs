@@ -6,11 +6,11 @@ namespace TorchAO.Runtime.Libtorch;
 /// <summary>Hands the environment variable <c>TORCHAO_NUM_THREADS</c> on to the thread pools of libtorch.</summary>
 /// <remarks>
 /// They read <c>OMP_NUM_THREADS</c> and <c>MKL_NUM_THREADS</c> from the C library's environment when they are loaded, and so for
-/// all threads alike; <c>torch.set_num_threads</c> later on counts for the calling thread and for new ones only.
+/// all threads alike; MKL lowers a count above the cores of the machine. <c>torch.set_num_threads</c> later on counts for the calling thread and for new ones only.
 /// </remarks>
 internal static partial class ThreadVariable
 {
-    /// <summary>Names the variable: a count from 1 to 1024, above both others.</summary>
+    /// <summary>Names the variable: the most threads to use, from 1 to 1024; it goes before both others.</summary>
     public const string Name = "TORCHAO_NUM_THREADS";
 
     private const int Most = 1024;

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using TorchAO.Runtime.Libtorch;
 using Xunit;
@@ -34,6 +35,23 @@ public sealed class PrivateCopyTests : IDisposable
         File.WriteAllBytes(path, [6, 6, 6]);
         PrivateCopy.WriteFile(folder, "lib.so", [1, 2, 3]);
         Assert.Equal([1, 2, 3], File.ReadAllBytes(path));
+    }
+
+    [Fact]
+    public void The_linker_takes_the_file_where_memory_files_may_not_run()
+    {
+        Assert.SkipUnless(NativeLoader.Report?.TorchSharpLibrary is not null, "Linux on x86-64 only");
+        NativeLoadReport report = NativeLoader.Report;
+        byte[] library = File.ReadAllBytes(report.TorchSharpLibrary);
+        if (report.RelaxedVersions.Count > 0)
+        {
+            Assert.Throws<DllNotFoundException>(() => NativeLibrary.Load(report.TorchSharpLibrary));
+            ElfSymbolVersions.MarkWeak(library, ElfImage.Library, [.. report.RelaxedVersions]);
+        }
+
+        nint handle = NativeLibrary.Load(PrivateCopy.WriteFile(folder, "libLibTorchSharp.so", library));
+        Assert.True(NativeLibrary.TryGetExport(handle, "THSTensor_new", out _));
+        NativeLibrary.Free(handle);
     }
 
     [Fact]

@@ -218,6 +218,36 @@ public sealed class QuantizedPlaceholderTests
     }
 
     [Fact]
+    public void A_layer_owns_the_tensor_of_its_placeholder_and_frees_it_with_itself()
+    {
+        // TorchSharp counts a tensor that became a parameter for ever, so a plain replacement is the measure.
+        long plain = TensorsLeftBy(linear => linear.weight = new Parameter(zeros(5, 7)));
+        QuantizedPlaceholder placeholder = QuantizedPlaceholder.Create(5, 7, CPU, x => x, g => g);
+        placeholder.Dispose();
+        Assert.Equal(plain, TensorsLeftBy(linear =>
+        {
+            placeholder = QuantizedPlaceholder.Create(5, 7, CPU, x => x, g => g);
+            placeholder.InstallInto(linear);
+        }));
+
+        using Linear other = nn.Linear(7, 5);
+        Assert.Throws<InvalidOperationException>(() => placeholder.InstallInto(other));
+        placeholder.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => placeholder.InstallInto(other));
+
+        static long TensorsLeftBy(Action<Linear> replace)
+        {
+            long before = Tensor.TotalCount;
+            using (Linear linear = nn.Linear(7, 5, hasBias: false))
+            {
+                replace(linear);
+            }
+
+            return Tensor.TotalCount - before;
+        }
+    }
+
+    [Fact]
     public async Task Several_threads_may_use_one_layer()
     {
         using var layer = new Replaced(inputs: 7, outputs: 5, hasBias: true);

@@ -1,10 +1,9 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
-using TorchAO.Runtime.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace TorchAO.Runtime.Memory;
+namespace TorchAO.Runtime.Libtorch;
 
 /// <summary>Storages over foreign memory; each holds its owner until libtorch drops the last reference.</summary>
 internal static unsafe partial class BorrowedStorage
