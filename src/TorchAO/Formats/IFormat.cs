@@ -23,7 +23,7 @@ public interface IFormat
     IQuantizationGrid CreateGrid(long inFeatures);
 
     /// <summary>Rebuilds a tensor from what a checkpoint holds.</summary>
-    /// <param name="stored">Components, parameters, shape and type; the components change owner.</param>
+    /// <param name="stored">Components, parameters, shape and type; the components change owner unless this throws.</param>
     /// <returns>The tensor. The caller disposes it.</returns>
     /// <exception cref="QuantizationException">Components or parameters do not make a tensor of this format.</exception>
     QuantizedTensor Read(StoredTensor stored);

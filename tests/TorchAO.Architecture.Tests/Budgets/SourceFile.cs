@@ -8,12 +8,15 @@ namespace TorchAO.Architecture.Tests.Budgets;
 internal sealed class SourceFile
 {
     private readonly CompilationUnitSyntax root;
+    private readonly Lazy<(string Text, int Line)[]> codeTokens;
 
     public SourceFile(string path, string text)
     {
         Path = path;
         Text = text;
         root = InMemoryCompiler.Parse(text, path).GetCompilationUnitRoot();
+        codeTokens = new(() => [.. root.Members.SelectMany(member => member.DescendantTokens())
+            .Select(token => (token.Text, LineOf(token)))]);
     }
 
     public string Path { get; }
@@ -21,6 +24,9 @@ internal sealed class SourceFile
     public string Text { get; }
 
     public int LineCount => Text.AsSpan().Count('\n') + (Text.EndsWith('\n') ? 0 : 1);
+
+    /// <summary>Gets the tokens below the usings, without comments and layout.</summary>
+    public IReadOnlyList<(string Text, int Line)> CodeTokens => codeTokens.Value;
 
     /// <summary>Gets the identifiers of the file with the line each stands on; comments and strings are not code.</summary>
     public IEnumerable<(string Name, int Line)> Identifiers
@@ -32,8 +38,9 @@ internal sealed class SourceFile
         => root.DescendantTokens().Where(token => token.IsKind(SyntaxKind.StringLiteralToken))
             .Select(token => (token.ValueText, LineOf(token)));
 
+    /// <summary>Gets the names of the types that stand directly in a namespace.</summary>
     public IEnumerable<string> DeclaredTypes
-        => Types.Select(type => type.Identifier.ValueText);
+        => Types.Where(type => type.Parent is not TypeDeclarationSyntax).Select(type => type.Identifier.ValueText);
 
     /// <summary>Gets the namespaces that the file declares.</summary>
     public IEnumerable<string> Namespaces
@@ -80,6 +87,7 @@ internal sealed class SourceFile
     public IEnumerable<string> UndocumentedPublicMembers()
         => from member in root.DescendantNodes().OfType<MemberDeclarationSyntax>()
            where member is not BaseNamespaceDeclarationSyntax && IsVisibleOutside(member) && !HasSummary(member)
+               && !IsLaterPart(member)
            select $"{Path}({LineOf(member.GetFirstToken())}) {NameOf(member)}";
 
     private static bool IsVisibleOutside(MemberDeclarationSyntax member)
@@ -97,6 +105,11 @@ internal sealed class SourceFile
 
         return true;
     }
+
+    // Type.Part.cs goes on from Type.cs, where the type has its words.
+    private bool IsLaterPart(MemberDeclarationSyntax member)
+        => member is TypeDeclarationSyntax && member.Modifiers.Any(SyntaxKind.PartialKeyword)
+            && System.IO.Path.GetFileNameWithoutExtension(Path).Contains('.');
 
     // An override without words of its own inherits them; everything else says what it does.
     private static bool HasSummary(MemberDeclarationSyntax member)

@@ -89,10 +89,14 @@ public sealed partial class FormatContractTests
     {
         QuantizeConfig config = ContractCases.Configs[name];
         IQuantizeHandler handler = ContractCases.Catalog.Handler(config);
-        foreach ((long n, long k) in new (long, long)[] { (1, 128), (7, 256), (33, 384) })
+        foreach ((long n, long k) in new (long, long)[] { (1, 128), (7, 256), (33, 384), (5, 1), (3, 33) })
         {
             var facts = new WeightFacts(n, k, dtype, DeviceType.CPU);
-            Assert.Null(handler.ReasonToSkip(facts, config));
+            if (handler.ReasonToSkip(facts, config) is not null)
+            {
+                Assert.NotEqual(0, k % 128);
+                continue;
+            }
 
             using QuantizedTensor tensor = ContractCases.Quantize(config, n, k, dtype);
 
@@ -164,6 +168,58 @@ public sealed partial class FormatContractTests
 
     [Theory]
     [MemberData(nameof(Configs))]
+    public void A_weight_that_is_not_finite_is_an_error_that_says_where(string name)
+    {
+        QuantizeConfig config = ContractCases.Configs[name];
+        foreach (float value in new[] { float.NaN, float.PositiveInfinity, float.NegativeInfinity })
+        {
+            using Tensor weight = ContractCases.Weight(4, 256);
+            weight[2, 17] = tensor(value);
+            weight[3, 1] = tensor(value);
+
+            var error = Assert.Throws<QuantizationException>(
+                () => ContractCases.Catalog.Handler(config).Quantize(weight, config));
+
+            Assert.Contains("[4, 256] has 2 values that are not finite", error.Message, StringComparison.Ordinal);
+            Assert.Contains("at [2, 17]", error.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Configs))]
+    public void A_weight_of_another_type_or_rank_or_without_elements_is_refused(string name)
+    {
+        QuantizeConfig config = ContractCases.Configs[name];
+        IQuantizeHandler handler = ContractCases.Catalog.Handler(config);
+        using Tensor wide = ones(4, 256, dtype: ScalarType.Float64);
+        using Tensor whole = ones(4, 256, dtype: ScalarType.Int8);
+        using Tensor flat = ones(256);
+        using Tensor empty = ones(0, 256);
+
+        Assert.Contains("F64", Refused(handler, wide, config), StringComparison.Ordinal);
+        Assert.Contains("I8", Refused(handler, whole, config), StringComparison.Ordinal);
+        Assert.Contains("[256]", Refused(handler, flat, config), StringComparison.Ordinal);
+        Assert.Contains("empty", Refused(handler, empty, config), StringComparison.Ordinal);
+        Assert.NotNull(handler.ReasonToSkip(WeightFacts.Of(wide), config));
+        Assert.NotNull(handler.ReasonToSkip(WeightFacts.Of(empty), config));
+    }
+
+    [Theory]
+    [MemberData(nameof(Configs))]
+    public void A_weight_of_zeros_stays_zero(string name)
+    {
+        QuantizeConfig config = ContractCases.Configs[name];
+        using Tensor weight = zeros(4, 256);
+        using QuantizedTensor tensor = ContractCases.Catalog.Handler(config).Quantize(weight, config);
+
+        // int4 keeps its zero point in the weight's type, so that zero may come back as a rounding error of eight steps.
+        using Tensor values = tensor.Dequantize();
+        using Tensor magnitude = values.abs();
+        Assert.InRange(magnitude.max().item<float>(), 0f, 1e-11f);
+    }
+
+    [Theory]
+    [MemberData(nameof(Configs))]
     public void A_strided_weight_gives_the_same_codes_as_its_copy(string name)
     {
         QuantizeConfig config = ContractCases.Configs[name];
@@ -215,6 +271,9 @@ public sealed partial class FormatContractTests
         // Finalizers of earlier tests may lower the count meanwhile.
         Assert.InRange(Tensor.TotalCount, 0, before);
     }
+
+    private static string Refused(IQuantizeHandler handler, Tensor weight, QuantizeConfig config) =>
+        Assert.Throws<QuantizationException>(() => handler.Quantize(weight, config)).Message;
 
     [GeneratedRegex("^[a-z][a-z0-9_]*$")]
     private static partial Regex StableName();

@@ -56,7 +56,8 @@ internal sealed class TernaryGrid : IQuantizationGrid
     public QParams ChooseQParams(Tensor weight)
     {
         using Tensor magnitude = weight.abs();
-        return new QParams(magnitude.amax([1], keepdim: true));
+        using Tensor largest = magnitude.amax([1], keepdim: true);
+        return new QParams(largest.clamp(min: 1e-6));
     }
 
     public Tensor Quantize(Tensor weight, QParams qparams)
