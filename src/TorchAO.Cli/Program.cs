@@ -1,1 +1,3 @@
-return 0;
+using TorchAO.Cli;
+
+return await CommandLine.RunAsync(args, Terminal.ForConsole()).ConfigureAwait(false);

@@ -1,0 +1,62 @@
+using System.CommandLine;
+using TorchAO.Checkpoints;
+
+namespace TorchAO.Cli;
+
+/// <summary>The commands, and what becomes of their errors.</summary>
+internal static class CommandLine
+{
+    /// <summary>Parses a command line and runs it.</summary>
+    /// <returns>One of <see cref="ExitCode"/>.</returns>
+    public static async Task<int> RunAsync(string[] args, Terminal terminal)
+    {
+        var json = new Option<bool>("--json")
+        {
+            Description = "Print one JSON document (generate and chat: one a line) and nothing else.",
+            Recursive = true,
+        };
+        var root = new RootCommand("Quantize language models and prove that they are still as good.")
+        {
+            json,
+            QuantizeCommand.Create(terminal),
+            ExplainCommand.Create(terminal),
+            GenerateCommand.Create(terminal),
+            ChatCommand.Create(terminal),
+            EvalCommand.Create(terminal),
+            InfoCommand.Create(terminal),
+        };
+        ParseResult parsed = root.Parse(args);
+        terminal.IsJson = parsed.GetValue(json);
+        if (parsed.Errors.Count > 0)
+        {
+            foreach (string message in parsed.Errors.Select(error => error.Message))
+            {
+                terminal.Error(message, "usage");
+            }
+
+            return ExitCode.Usage;
+        }
+
+        var invocation = new InvocationConfiguration
+        {
+            EnableDefaultExceptionHandler = false,
+            ProcessTerminationTimeout = TimeSpan.FromSeconds(10), // for commands to leave their files as they were
+            Output = terminal.Out,
+            Error = terminal.Err,
+        };
+        try
+        {
+            return await parsed.InvokeAsync(invocation).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            terminal.Error("interrupted; no file was changed.", "interrupted");
+            return ExitCode.Interrupted;
+        }
+        catch (Exception e) when (e is QuantizationException or CheckpointException or IOException or UnauthorizedAccessException)
+        {
+            terminal.Error(e.Message, e.GetType().Name);
+            return ExitCode.Failure;
+        }
+    }
+}

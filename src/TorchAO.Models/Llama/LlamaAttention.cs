@@ -1,0 +1,100 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace TorchAO.Models.Llama;
+
+/// <summary>Causal self-attention with rotary positions and grouped key and value heads.</summary>
+internal sealed class LlamaAttention : nn.Module
+{
+    private readonly LlamaConfig config;
+    private readonly nn.Module<Tensor, Tensor> q_proj;
+    private readonly nn.Module<Tensor, Tensor> k_proj;
+    private readonly nn.Module<Tensor, Tensor> v_proj;
+    private readonly nn.Module<Tensor, Tensor> o_proj;
+    private readonly RmsNorm? q_norm;
+    private readonly RmsNorm? k_norm;
+
+    public LlamaAttention(LlamaConfig config, ScalarType dtype, Device? device)
+        : base(nameof(LlamaAttention))
+    {
+        this.config = config;
+        (int hidden, int size) = (config.HiddenSize, config.HeadSize);
+        bool bias = config.HasQueryKeyValueBias;
+        q_proj = nn.Linear(hidden, config.Heads * size, bias, device, dtype);
+        k_proj = nn.Linear(hidden, config.KeyValueHeads * size, bias, device, dtype);
+        v_proj = nn.Linear(hidden, config.KeyValueHeads * size, bias, device, dtype);
+        o_proj = nn.Linear(config.Heads * size, hidden, config.HasOutputBias, device, dtype);
+        if (config.HasQueryKeyNorm)
+        {
+            q_norm = new RmsNorm(size, config.NormEpsilon, dtype, device);
+            k_norm = new RmsNorm(size, config.NormEpsilon, dtype, device);
+        }
+
+        RegisterComponents();
+    }
+
+    /// <summary>Attends from new tokens <c>[B, T, hidden]</c> to themselves and all in the cache. The caller disposes the result.</summary>
+    public Tensor Forward(Tensor input, in AttentionStep step, int layer, KeyValueCache? cache)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (long batch, long count) = (input.size(0), input.size(1));
+        Tensor queries = Heads(q_proj, input, config.Heads, q_norm);
+        Tensor keys = Heads(k_proj, input, config.KeyValueHeads, k_norm);
+        Tensor values = Heads(v_proj, input, config.KeyValueHeads, null);
+        queries = RotaryEmbedding.Rotate(queries, step.Cosine, step.Sine);
+        keys = RotaryEmbedding.Rotate(keys, step.Cosine, step.Sine);
+        if (cache is not null)
+        {
+            (keys, values) = cache.Append(layer, keys, values);
+        }
+
+        Tensor attended = count == 1 ? AttendOne(queries, keys, values) : AttendMany(queries, keys, values, step.Mask);
+        Tensor merged = attended.transpose(1, 2).reshape(batch, count, config.Heads * config.HeadSize);
+        return o_proj.call(merged).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Heads(nn.Module<Tensor, Tensor> projection, Tensor input, int heads, RmsNorm? norm)
+    {
+        Tensor split = projection.call(input).view(input.size(0), input.size(1), heads, config.HeadSize);
+        return (norm is null ? split : norm.call(split)).transpose(1, 2);
+    }
+
+    // One query a head: the queries that share a key head stand as rows of one small matrix, and no key is copied.
+    private Tensor AttendOne(Tensor queries, Tensor keys, Tensor values)
+    {
+        if (config.SlidingWindow is int window && keys.size(2) > window)
+        {
+            keys = keys.narrow(2, keys.size(2) - window, window);
+            values = values.narrow(2, values.size(2) - window, window);
+        }
+
+        int shared = config.Heads / config.KeyValueHeads;
+        Tensor rows = queries.reshape(queries.size(0), config.KeyValueHeads, shared, config.HeadSize);
+        return nn.functional.scaled_dot_product_attention(rows, keys, values)
+            .reshape(queries.size(0), config.Heads, 1, config.HeadSize);
+    }
+
+    private Tensor AttendMany(Tensor queries, Tensor keys, Tensor values, Tensor? mask)
+    {
+        int shared = config.Heads / config.KeyValueHeads;
+        return nn.functional.scaled_dot_product_attention(
+            queries, Repeat(keys, shared), Repeat(values, shared), mask, 0, is_casual: mask is null);
+    }
+
+    private static Tensor Repeat(Tensor heads, int times)
+    {
+        if (times == 1)
+        {
+            return heads;
+        }
+
+        (long batch, long count, long length, long size) = (heads.size(0), heads.size(1), heads.size(2), heads.size(3));
+        return heads.unsqueeze(2).expand(batch, count, times, length, size).reshape(batch, count * times, length, size);
+    }
+}
+
+/// <summary>What all layers of one step share.</summary>
+/// <param name="Cosine">Cosines of the new positions, <c>[T, D]</c>.</param>
+/// <param name="Sine">Sines of the new positions, <c>[T, D]</c>.</param>
+/// <param name="Mask">Which keys each query sees, bool <c>[T, all]</c>; <see langword="null"/> where it is all before it.</param>
+internal readonly record struct AttentionStep(Tensor Cosine, Tensor Sine, Tensor? Mask);

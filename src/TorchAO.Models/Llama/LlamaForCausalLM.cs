@@ -1,0 +1,65 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchAO.Models.Llama;
+
+/// <summary>A decoder of the Llama family with its head, as an ordinary TorchSharp module; names as in Hugging Face checkpoints.</summary>
+/// <remarks>Linear layers are held as <c>Module&lt;Tensor, Tensor&gt;</c>, so that quantizing swaps them.</remarks>
+public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
+{
+    private readonly LlamaBody model;
+    private readonly nn.Module<Tensor, Tensor>? lm_head;
+
+    /// <summary>Creates the model with TorchSharp's usual random weights.</summary>
+    /// <param name="config">The shape.</param>
+    /// <param name="dtype">The type of weights and activations.</param>
+    /// <param name="device">The device; <c>meta</c> allocates nothing until weights are loaded.</param>
+    public LlamaForCausalLM(LlamaConfig config, ScalarType dtype = ScalarType.Float32, Device? device = null)
+        : base(nameof(LlamaForCausalLM))
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        Config = config;
+        model = new LlamaBody(config, dtype, device);
+        lm_head = config.IsTied ? null : nn.Linear(config.HiddenSize, config.VocabSize, hasBias: false, device, dtype);
+        RegisterComponents();
+    }
+
+    /// <summary>Gets the shape.</summary>
+    public LlamaConfig Config { get; }
+
+    /// <summary>Computes the scores of each next token.</summary>
+    /// <param name="input">Token ids, int64 <c>[B, T]</c>.</param>
+    /// <returns>Logits <c>[B, T, vocabulary]</c> in float32. The caller disposes them.</returns>
+    public override Tensor forward(Tensor input) => Step(input, null);
+
+    /// <summary>Computes the scores of each next token, behind what a cache holds, and adds the tokens to it.</summary>
+    /// <param name="input">The new token ids, int64 <c>[B, T]</c>.</param>
+    /// <param name="cache">What the model has seen; grows by T.</param>
+    /// <param name="lastOnly">Whether only the scores behind the last token are wanted.</param>
+    /// <returns>Logits <c>[B, T or 1, vocabulary]</c> in float32. The caller disposes them.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The sequence grows beyond the cache or the model's longest.</exception>
+    public Tensor Step(Tensor input, KeyValueCache? cache, bool lastOnly = false)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        long length = (cache?.Length ?? 0) + input.size(1);
+        if (length > (cache?.Capacity ?? Config.MaxPositions))
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(input),
+                $"a sequence of {length} tokens, expected at most {cache?.Capacity ?? Config.MaxPositions}; " +
+                "shorten the text or begin a new one.");
+        }
+
+        using DisposeScope scope = NewDisposeScope();
+        Tensor hidden = model.Forward(input, cache);
+        if (lastOnly)
+        {
+            hidden = hidden.narrow(1, hidden.size(1) - 1, 1);
+        }
+
+        Tensor logits = lm_head is null ? nn.functional.linear(hidden, model.Embedding.weight!) : lm_head.call(hidden);
+        cache?.Advance(checked((int)input.size(1)));
+        return logits.to(ScalarType.Float32).MoveToOuterDisposeScope();
+    }
+}

@@ -1,0 +1,49 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchAO.Models.Llama;
+
+/// <summary>Computes <c>y = x / √(mean(x²) + ε) · w</c> over the last dimension, in float32 (Zhang and Sennrich 2019, arXiv:1910.07467).</summary>
+public sealed class RmsNorm : nn.Module<Tensor, Tensor>
+{
+    private readonly double epsilon;
+    private Parameter gain;
+
+    /// <summary>Creates the layer with a gain of 1.</summary>
+    /// <param name="size">The last dimension.</param>
+    /// <param name="epsilon">What keeps the root from zero.</param>
+    /// <param name="dtype">The type of the gain.</param>
+    /// <param name="device">The device of the gain.</param>
+    public RmsNorm(long size, double epsilon, ScalarType dtype = ScalarType.Float32, Device? device = null)
+        : base(nameof(RmsNorm))
+    {
+        this.epsilon = epsilon;
+        gain = new Parameter(ones(size, dtype: dtype, device: device), requires_grad: false);
+        register_parameter("weight", gain);
+    }
+
+    /// <summary>Gets or sets the gain <c>[size]</c>; owned by the layer.</summary>
+    public Parameter Weight
+    {
+        get => gain;
+        set
+        {
+            gain = value;
+            register_parameter("weight", value);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override Tensor forward(Tensor input)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor wide = input.to(ScalarType.Float32);
+        Tensor variance = wide.mul(wide).mean([-1L], keepdim: true);
+        Tensor normalized = wide.mul(variance.add(epsilon).rsqrt());
+        return normalized.to(input.dtype).mul(Current()).MoveToOuterDisposeScope();
+    }
+
+    // .to() makes a new parameter; the registered one is the truth.
+    private Tensor Current() => get_parameter("weight")!;
+}
