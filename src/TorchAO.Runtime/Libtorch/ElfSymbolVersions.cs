@@ -17,7 +17,7 @@ internal static class ElfSymbolVersions
     private readonly record struct Section(uint Type, long Offset, long Size, uint Link, uint Info);
 
     /// <summary>Marks required versions as weak, so that the linker accepts their absence.</summary>
-    /// <param name="elf">The file's bytes; changed in place, two bytes a version.</param>
+    /// <param name="elf">The file's bytes; changed in place, one bit a version.</param>
     /// <param name="library">The library the versions are required of.</param>
     /// <param name="versions">The versions that the linker reported missing.</param>
     /// <exception cref="BadImageFormatException">Not a well-formed little-endian x86-64 ELF file, or a version is not
@@ -48,7 +48,7 @@ internal static class ElfSymbolVersions
                     $"{marked} of the {versions.Count} versions {string.Join(", ", versions)} are required of {library}");
             }
         }
-        catch (ArgumentOutOfRangeException e)
+        catch (Exception e) when (e is ArgumentOutOfRangeException or IndexOutOfRangeException or OverflowException)
         {
             throw new BadImageFormatException("an offset points outside the file", e);
         }
@@ -105,11 +105,20 @@ internal static class ElfSymbolVersions
                     yield return (version, checked((int)auxiliary + 4), U16(elf, auxiliary + 6));
                 }
 
-                auxiliary += U32(elf, auxiliary + 12);
+                auxiliary = Next(elf, auxiliary, auxiliary + 12, isLast: k + 1 == auxiliaries);
             }
 
-            record += U32(elf, record + 12);
+            record = Next(elf, record, record + 12, isLast: i + 1 == need.Info);
         }
+    }
+
+    // Records are linked by distance; a zero before the last one would have us read the same record for ever.
+    private static long Next(byte[] elf, long record, long distanceAt, bool isLast)
+    {
+        uint distance = U32(elf, distanceAt);
+        return distance > 0 || isLast
+            ? record + distance
+            : throw new BadImageFormatException("the list of required versions ends before its count");
     }
 
     private static void RequireUnused(byte[] elf, Section[] sections, ushort versionIndex, string version)

@@ -9,7 +9,8 @@ namespace TorchAO.Runtime.Libtorch;
 /// <remarks>
 /// TorchSharp's library names one symbol version that Debian 12 and Ubuntu 22.04 lack, for a symbol nothing calls.
 /// When, and only when, the linker refuses the file for that reason, a private copy with this one requirement marked
-/// weak is loaded instead. The package folder is never written to.
+/// weak is loaded instead. The package folder is never written to. The package's startup hook calls this before
+/// <c>Main</c>; where a host runs no such hooks, call <see cref="EnsureLoaded"/> before anything touches TorchSharp.
 /// </remarks>
 public static partial class NativeLoader
 {
@@ -38,6 +39,7 @@ public static partial class NativeLoader
 
     private static NativeLoadReport Load()
     {
+        ThreadVariable.Apply();
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)
         {
             return new NativeLoadReport("TorchSharp's own search", null, []);
@@ -69,17 +71,45 @@ public static partial class NativeLoader
                 continue; // the CUDA libraries are absent from a CPU build
             }
 
-            try
+            nint handle = LoadOne(path, folder);
+            if (library == "libtorch_cpu.so")
             {
-                NativeLibrary.Load(path);
+                RequireVersion(path, ReadVersion(handle));
             }
-            catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
-            {
-                throw new DllNotFoundException(
-                    $"{path} could not be loaded: {FirstLine(e.Message)}. " +
-                    $"Check that {folder} holds a complete libtorch for this system, or set " +
-                    $"{NativeSearch.LibtorchVariable} to the torch/lib folder of a PyTorch 2.10 or newer.", e);
-            }
+        }
+    }
+
+    private static nint LoadOne(string path, string folder)
+    {
+        try
+        {
+            return NativeLibrary.Load(path);
+        }
+        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+        {
+            throw new DllNotFoundException(
+                $"{path} could not be loaded: {LinkerReason(e.Message)}. " +
+                $"Check that {folder} holds a complete libtorch for this system, or set " +
+                $"{NativeSearch.LibtorchVariable} to the torch/lib folder of a PyTorch 2.10 or newer.", e);
+        }
+    }
+
+    // Major, minor and patch in the highest bytes; versions before this function are too old anyway.
+    private static unsafe ulong ReadVersion(nint library) =>
+        NativeLibrary.TryGetExport(library, "aoti_torch_abi_version", out nint function)
+            ? ((delegate* unmanaged<ulong>)function)()
+            : 0;
+
+    /// <summary>Refuses a libtorch whose stable interface is older than ours.</summary>
+    internal static void RequireVersion(string path, ulong version)
+    {
+        const ulong Oldest = (2ul << 56) | (10ul << 48);
+        if (version < Oldest)
+        {
+            string found = version == 0 ? "an older one" : $"{version >> 56}.{(version >> 48) & 0xff}";
+            throw new DllNotFoundException(
+                $"{path} is not of PyTorch 2.10 or newer but of {found}. Update it, set {NativeSearch.LibtorchVariable} to the " +
+                "torch/lib folder of a newer one, or unset that variable to use the libtorch package.");
         }
     }
 
@@ -92,11 +122,11 @@ public static partial class NativeLoader
         }
         catch (DllNotFoundException e)
         {
-            string[] missing = [.. MissingVersion().Matches(e.Message).Select(match => match.Groups[1].Value).Distinct()];
+            string[] missing = MissingVersions(e.Message);
             if (missing.Length == 0)
             {
                 throw new DllNotFoundException(
-                    $"{path} could not be loaded: {FirstLine(e.Message)}. Install libtorch 2.10 (package " +
+                    $"{path} could not be loaded: {LinkerReason(e.Message)}. Install libtorch 2.10 (package " +
                     $"libtorch-cpu-linux-x64) or set {NativeSearch.LibtorchVariable} to a folder that has it.", e);
             }
 
@@ -111,21 +141,24 @@ public static partial class NativeLoader
             {
                 throw new DllNotFoundException(
                     $"{path} needs {string.Join(", ", missing)} of libstdc++.so.6, which this system lacks, and a " +
-                    $"relaxed private copy could not be used: {FirstLine(inner.Message)}. " +
+                    $"relaxed private copy could not be used: {LinkerReason(inner.Message)}. " +
                     "Install libstdc++ of GCC 13 or newer (Debian 13, Ubuntu 24.04).", inner);
             }
         }
     }
 
-    private static string FirstLine(string message) => message.Split('\n', 2)[0].TrimEnd('.', '\r');
+    /// <summary>Gets the linker's own words, which stand behind the runtime's advice to use tracing tools.</summary>
+    internal static string LinkerReason(string message)
+    {
+        string[] lines = message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        bool hasAdvice = lines.Length > 1 && lines[0].StartsWith("Unable to load", StringComparison.Ordinal);
+        return lines.Length == 0 ? "no reason given" : lines[hasAdvice ? 1 : 0].TrimEnd('.');
+    }
+
+    /// <summary>Gets the versions that the linker's message says are missing for TorchSharp's library itself.</summary>
+    internal static string[] MissingVersions(string message) =>
+        [.. MissingVersion().Matches(message).Select(match => match.Groups[1].Value).Distinct()];
 
     [GeneratedRegex(@"version `(GLIBCXX_[0-9.]+)' not found \(required by [^)]*libLibTorchSharp\.so\)")]
     private static partial Regex MissingVersion();
 }
-
-/// <summary>What the native boot loaded, for <c>torchao info</c> and error reports.</summary>
-/// <param name="LibtorchFolder">The folder that libtorch came from.</param>
-/// <param name="TorchSharpLibrary">The path of TorchSharp's native library.</param>
-/// <param name="RelaxedVersions">Symbol versions that were marked weak in a private copy; empty where none had to be.</param>
-public sealed record NativeLoadReport(
-    string LibtorchFolder, string? TorchSharpLibrary, IReadOnlyList<string> RelaxedVersions);

@@ -7,7 +7,7 @@ internal static class NativeSearch
     public const string LibtorchVariable = "TORCHAO_LIBTORCH";
 
     /// <summary>Set by the build: the package folder's libtorch, so that no output folder needs a copy.</summary>
-    private const string LibtorchProperty = "TorchAO.LibtorchDirectory";
+    public const string LibtorchProperty = "TorchAO.LibtorchDirectory";
 
     /// <summary>Finds the folder that holds <c>libtorch_cpu.so</c>, or <see langword="null"/>.</summary>
     /// <exception cref="DllNotFoundException">The environment variable names a folder without libtorch.</exception>

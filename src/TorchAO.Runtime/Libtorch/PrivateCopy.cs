@@ -33,15 +33,23 @@ internal static partial class PrivateCopy
             }
         }
 
-        return NativeLibrary.Load(WriteFile(name, library));
+        string cache = Environment.GetFolderPath(
+            Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify);
+        return NativeLibrary.Load(WriteFile(cache, name, library));
     }
 
-    private static string WriteFile(string name, byte[] library)
+    /// <summary>Writes the library below a folder of the user's, or finds it there with the same bytes.</summary>
+    /// <exception cref="IOException">There is no such folder, or it cannot be written to.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder cannot be written to.</exception>
+    internal static string WriteFile(string cache, string name, byte[] library)
     {
+        if (string.IsNullOrEmpty(cache))
+        {
+            throw new IOException("this user has no home for application data; set XDG_DATA_HOME to a private folder");
+        }
+
         string hash = Convert.ToHexStringLower(SHA256.HashData(library))[..16];
-        string folder = Path.Combine(
-            Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create),
-            "torchao", hash);
+        string folder = Path.Combine(cache, "torchao", hash);
         Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         string path = Path.Combine(folder, name);
         if (File.Exists(path) && File.ReadAllBytes(path).AsSpan().SequenceEqual(library))

@@ -22,7 +22,16 @@ internal abstract class Format<TWeight> : IFormat
 
     public abstract QuantizedTensor Read(StoredTensor stored);
 
-    public LinearExecutor CreateExecutor(QuantizedTensor weight) => new LinearExecutor<TWeight>((TWeight)weight, LinearKernels);
+    public LinearExecutor CreateExecutor(QuantizedTensor weight, string? kernel = null)
+    {
+        IReadOnlyList<ILinearKernel<TWeight>> kernels = kernel is null
+            ? LinearKernels
+            : [.. LinearKernels.Where(candidate => candidate.Name == kernel)];
+        return kernel is null || kernels.Count > 0
+            ? new LinearExecutor<TWeight>((TWeight)weight, kernels)
+            : throw new QuantizationException(
+                $"format '{Name}' has no kernel '{kernel}'; known: {string.Join(", ", Kernels.DefaultIfEmpty("none"))}.");
+    }
 
     public KernelChoice Explain(in LinearProblem problem) => KernelSelector.Choose(LinearKernels, problem).Choice;
 }

@@ -23,14 +23,17 @@ public interface IFormat
     IQuantizationGrid CreateGrid(long inFeatures);
 
     /// <summary>Rebuilds a tensor from what a checkpoint holds.</summary>
-    /// <param name="stored">Components, parameters, shape and type; the components change owner.</param>
+    /// <param name="stored">Components, parameters, shape and type; the components change owner unless this throws.</param>
     /// <returns>The tensor. The caller disposes it.</returns>
     /// <exception cref="QuantizationException">Components or parameters do not make a tensor of this format.</exception>
     QuantizedTensor Read(StoredTensor stored);
 
     /// <summary>Joins a weight of this format with its kernels.</summary>
     /// <param name="weight">The weight; owned by the executor from then on.</param>
-    LinearExecutor CreateExecutor(QuantizedTensor weight);
+    /// <param name="kernel">The only kernel to use, for tests and measurements; where it refuses a problem, the reference runs.
+    /// All kernels in order of preference if absent.</param>
+    /// <exception cref="QuantizationException">The format has no such kernel.</exception>
+    LinearExecutor CreateExecutor(QuantizedTensor weight, string? kernel = null);
 
     /// <summary>Says which kernel would run a problem, without a weight.</summary>
     KernelChoice Explain(in LinearProblem problem);

@@ -33,6 +33,7 @@ public interface IQuantizeHandler
     /// <summary>Quantizes a weight that fits.</summary>
     /// <param name="weight">The weight <c>[N, K]</c> in float32, float16 or bfloat16, finite; not consumed.</param>
     /// <param name="config">The config.</param>
-    /// <returns>The quantized weight on the same device. The caller disposes it.</returns>
+    /// <returns>The quantized weight on the same device; the same bits for the same weight. The caller disposes it.</returns>
+    /// <exception cref="QuantizationException">The weight does not fit, or holds NaN or infinity; the message says where.</exception>
     QuantizedTensor Quantize(Tensor weight, QuantizeConfig config);
 }

@@ -1,10 +1,13 @@
 using TorchAO.Configuration;
+using TorchAO.Primitives;
+using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace TorchAO.Formats;
 
-/// <summary>A handler over its config class: the one place that casts.</summary>
+/// <summary>A handler over its config class: the one place that casts, and that checks what holds for every format.</summary>
 internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
     where TConfig : QuantizeConfig, new()
 {
@@ -16,13 +19,45 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
 
     public abstract string FormatName { get; }
 
-    public string? ReasonToSkip(in WeightFacts weight, QuantizeConfig config) => ReasonToSkip(weight, (TConfig)config);
+    public string? ReasonToSkip(in WeightFacts weight, QuantizeConfig config)
+    {
+        if (!StoredTensorReader.IsWeightType(weight.DType))
+        {
+            return $"the weight is {ScalarTypes.NameOf(weight.DType)}, expected F32, BF16 or F16; convert it first, for " +
+                "instance with model.to(float32)";
+        }
+
+        return weight.OutFeatures > 0 && weight.InFeatures > 0
+            ? ReasonToSkip(weight, (TConfig)config)
+            : $"the weight [{weight.OutFeatures}, {weight.InFeatures}] is empty";
+    }
 
     public long PredictBytes(in WeightFacts weight, QuantizeConfig config) => PredictBytes(weight, (TConfig)config);
 
     public long GroupSize(in WeightFacts weight, QuantizeConfig config) => GroupSize(weight, (TConfig)config);
 
-    public QuantizedTensor Quantize(Tensor weight, QuantizeConfig config) => Quantize(weight, (TConfig)config);
+    public QuantizedTensor Quantize(Tensor weight, QuantizeConfig config)
+    {
+        if (weight.dim() != 2)
+        {
+            throw new QuantizationException(
+                $"{ConfigName}: the weight has shape [{string.Join(", ", weight.shape)}], expected [out_features, in_features].");
+        }
+
+        WeightFacts facts = WeightFacts.Of(weight);
+        if (ReasonToSkip(facts, config) is { } reason)
+        {
+            throw new QuantizationException($"{ConfigName}: {reason}.");
+        }
+
+        using IDisposable noGradient = no_grad();
+        using Tensor detached = weight.detach();
+        RequireFinite(detached);
+        IQuantizationGrid grid = CreateGrid(facts, (TConfig)config);
+        using QParams qparams = grid.ChooseQParams(detached);
+        using Tensor codes = grid.Quantize(detached, qparams);
+        return grid.Pack(codes, qparams, weight.dtype);
+    }
 
     protected abstract string? ReasonToSkip(in WeightFacts weight, TConfig config);
 
@@ -30,5 +65,28 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
 
     protected abstract long GroupSize(in WeightFacts weight, TConfig config);
 
-    protected abstract QuantizedTensor Quantize(Tensor weight, TConfig config);
+    /// <summary>Makes the grid to which a weight that fits is rounded.</summary>
+    protected abstract IQuantizationGrid CreateGrid(in WeightFacts weight, TConfig config);
+
+    private void RequireFinite(Tensor weight)
+    {
+        using Tensor finite = RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
+        {
+            using Tensor rows = weight.narrow(0, start, count);
+            return rows.isfinite();
+        });
+        using Tensor all = finite.all();
+        if (all.item<bool>())
+        {
+            return;
+        }
+
+        using DisposeScope scope = NewDisposeScope();
+        Tensor positions = finite.logical_not().nonzero();
+        (long row, long column) = (positions[0, 0].item<long>(), positions[0, 1].item<long>());
+        float value = weight[row, column].to(ScalarType.Float32).item<float>();
+        throw new QuantizationException(
+            $"{ConfigName}: the weight [{weight.size(0)}, {weight.size(1)}] has {positions.size(0)} values that are not finite, " +
+            $"the first {value} at [{row}, {column}], expected finite numbers; repair the checkpoint or skip the layer.");
+    }
 }

@@ -2,20 +2,6 @@ using TorchAO.Tensors;
 
 namespace TorchAO.Kernels;
 
-/// <summary>Which kernel runs a problem, and why the ones before it did not.</summary>
-/// <param name="Kernel">The kernel's name.</param>
-/// <param name="Refused">The preferred kernels that refused, with their reasons, in order of preference.</param>
-public sealed record KernelChoice(string Kernel, IReadOnlyList<(string Kernel, string Reason)> Refused)
-{
-    /// <summary>Gets whether only the reference is left: dequantize, then multiply in floating point.</summary>
-    public bool IsReference => Kernel == ReferenceLinear.KernelName;
-
-    /// <summary>Says in one line which kernel runs and why others do not.</summary>
-    public override string ToString() => Refused.Count == 0
-        ? Kernel
-        : $"{Kernel} ({string.Join("; ", Refused.Select(refused => $"{refused.Kernel}: {refused.Reason}"))})";
-}
-
 /// <summary>Asks the kernels of a format in order of preference; the first that supports the problem runs.</summary>
 internal static class KernelSelector
 {

@@ -14,17 +14,20 @@ public abstract class LinearExecutor : IDisposable
     /// <param name="input">Activations <c>[…, K]</c> in float32, float16 or bfloat16; an empty batch is fine.</param>
     /// <param name="bias">The bias <c>[N]</c>, or <see langword="null"/>.</param>
     /// <returns>The result <c>[…, N]</c> in the type of the activations. The caller disposes it.</returns>
-    /// <exception cref="QuantizationException">Shape, type or device of the input does not fit the weight.</exception>
+    /// <exception cref="QuantizationException">Shape, type or device of the input, or the shape of the bias, does not fit the weight.</exception>
     public Tensor Forward(Tensor input, Tensor? bias)
     {
-        RequireFit(input);
-        if (!is_grad_enabled() || !(input.requires_grad || bias is { requires_grad: true }))
+        RequireInputFits(input);
+        RequireBiasFits(bias);
+        bool trainsInput = is_grad_enabled() && input.requires_grad;
+        bool trainsBias = is_grad_enabled() && bias is { requires_grad: true };
+        if (!trainsInput && !trainsBias)
         {
             return Compute(input, bias);
         }
 
         // The bias is added outside of the function, so that libtorch derives its gradient.
-        Tensor product = QuantizedLinearFunction.apply(input, this);
+        Tensor product = trainsInput ? QuantizedLinearFunction.apply(input, this) : Compute(input, null);
         if (bias is null)
         {
             return product;
@@ -88,7 +91,17 @@ public abstract class LinearExecutor : IDisposable
     /// <summary>Disposes the weight and what kernels packed from it.</summary>
     protected abstract void Dispose(bool disposing);
 
-    private void RequireFit(Tensor input)
+    private void RequireBiasFits(Tensor? bias)
+    {
+        if (bias is not null && (bias.dim() != 1 || bias.size(0) != Weight.Shape[0]))
+        {
+            throw new QuantizationException(
+                $"linear with a {Weight.Format} weight [{Weight.Shape[0]}, {Weight.Shape[1]}]: the bias has shape " +
+                $"[{string.Join(", ", bias.shape)}], expected [{Weight.Shape[0]}].");
+        }
+    }
+
+    private void RequireInputFits(Tensor input)
     {
         long k = Weight.Shape[1];
         if (input.dim() == 0 || input.size(-1) != k)
@@ -119,7 +132,8 @@ internal sealed class LinearExecutor<TWeight>(TWeight weight, IReadOnlyList<ILin
     where TWeight : QuantizedTensor
 {
     // Rows decide between GEMV and GEMM kernels, so the memory is by (rows, type); decode asks for one row for ever.
-    private (LinearProblem Problem, int Kernel)? last;
+    // A reference, not a struct: threads that share the executor must not see one's problem with another's kernel.
+    private Choice? last;
 
     public override QuantizedTensor Weight => weight;
 
@@ -132,12 +146,16 @@ internal sealed class LinearExecutor<TWeight>(TWeight weight, IReadOnlyList<ILin
     protected override Tensor Run(Tensor input, Tensor? bias)
     {
         LinearProblem problem = Problem(input.size(0), input.dtype);
-        (LinearProblem Problem, int Kernel)? remembered = last;
-        int kernel = remembered is { } known && known.Problem == problem
-            ? known.Kernel
-            : KernelSelector.Choose(kernels, problem).Index;
-        last = (problem, kernel);
-        return kernel < 0 ? ReferenceLinear.Run(input, weight, bias) : kernels[kernel].Run(input, weight, bias);
+        Choice? choice = last;
+        if (choice is null || choice.Problem != problem)
+        {
+            choice = new Choice(problem, KernelSelector.Choose(kernels, problem).Index);
+            last = choice;
+        }
+
+        return choice.Kernel < 0
+            ? ReferenceLinear.Run(input, weight, bias)
+            : kernels[choice.Kernel].Run(input, weight, bias);
     }
 
     protected override void Dispose(bool disposing)
@@ -150,4 +168,6 @@ internal sealed class LinearExecutor<TWeight>(TWeight weight, IReadOnlyList<ILin
 
     private LinearProblem Problem(long rows, ScalarType activationType) => new(
         weight.Device.type, activationType, rows, weight.Shape[0], weight.Shape[1], weight.GroupSize);
+
+    private sealed record Choice(LinearProblem Problem, int Kernel);
 }

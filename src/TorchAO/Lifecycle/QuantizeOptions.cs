@@ -17,6 +17,10 @@ public sealed record QuantizeOptions
     /// <value>0 (the default) asks for at least one layer.</value>
     public double MinimumCoverage { get; init; }
 
+    /// <summary>Gets whether layers that are quantized already stay so, whatever their config asks for now.</summary>
+    /// <value><see langword="false"/> by default: another format or other parameters are an error.</value>
+    public bool KeepQuantized { get; init; }
+
     /// <summary>Gets whether each layer's weight error is measured, which dequantizes each weight once.</summary>
     /// <value><see langword="false"/> by default.</value>
     public bool MeasureError { get; init; }

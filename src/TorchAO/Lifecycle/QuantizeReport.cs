@@ -1,3 +1,8 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
 namespace TorchAO.Lifecycle;
 
 /// <summary>What a call of <c>Quantize</c> did, or what <c>Explain</c> says it would do, layer by layer.</summary>
@@ -22,4 +27,60 @@ public sealed record QuantizeReport(IReadOnlyList<LayerReport> Layers)
 
     /// <summary>Gets the share of the listed weight bytes (before) that is in quantized layers, from 0 to 1.</summary>
     public double Coverage => BytesBefore == 0 ? 0 : (double)Quantized.Sum(layer => layer.BytesBefore) / BytesBefore;
+
+    /// <summary>Writes the report as a table with a closing line, for people.</summary>
+    public override string ToString()
+    {
+        string[][] rows =
+        [
+            ["layer", "outcome", "format", "MB before", "MB after", "kernel or reason"],
+            .. Layers.Select(layer => new[]
+            {
+                layer.Name,
+                $"{layer.Outcome}",
+                layer.Format ?? "-",
+                Megabytes(layer.BytesBefore),
+                Megabytes(layer.BytesAfter),
+                string.Join("; ", new[] { layer.Kernel, layer.Reason }.Where(text => text is not null)),
+            }),
+        ];
+        int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(i => rows.Max(row => row[i].Length))];
+        var text = new StringBuilder();
+        foreach (string[] row in rows)
+        {
+            text.AppendLine(string.Join("  ", row.Select((cell, i) => i is 3 or 4
+                ? cell.PadLeft(widths[i])
+                : cell.PadRight(widths[i]))).TrimEnd());
+        }
+
+        return text.Append(CultureInfo.InvariantCulture, $"{Quantized.Count()} of {Layers.Count} layers quantized, ")
+            .Append(CultureInfo.InvariantCulture, $"{Megabytes(BytesBefore)} MB -> {Megabytes(BytesAfter)} MB, ")
+            .Append(CultureInfo.InvariantCulture, $"coverage {100 * Coverage:0.0} %").ToString();
+    }
+
+    /// <summary>Writes the report as JSON with stable snake-case names, for machines.</summary>
+    public string ToJson()
+    {
+        var layers = new JsonArray([.. Layers.Select(layer => new JsonObject
+        {
+            ["name"] = layer.Name,
+            ["module"] = layer.Module,
+            ["outcome"] = JsonNamingPolicy.SnakeCaseLower.ConvertName($"{layer.Outcome}"),
+            ["format"] = layer.Format,
+            ["kernel"] = layer.Kernel,
+            ["reason"] = layer.Reason,
+            ["bytes_before"] = layer.BytesBefore,
+            ["bytes_after"] = layer.BytesAfter,
+            ["signal_to_noise_db"] = layer.SignalToNoiseDecibels is { } noise && double.IsFinite(noise) ? noise : null,
+        })]);
+        return new JsonObject
+        {
+            ["bytes_before"] = BytesBefore,
+            ["bytes_after"] = BytesAfter,
+            ["coverage"] = Coverage,
+            ["layers"] = layers,
+        }.ToJsonString();
+    }
+
+    private static string Megabytes(long bytes) => (bytes / 1e6).ToString("0.000", CultureInfo.InvariantCulture);
 }

@@ -20,12 +20,21 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
     /// <summary>Creates the layer.</summary>
     /// <param name="executor">The weight and its kernels; owned by the layer from now on.</param>
     /// <param name="bias">The bias <c>[N]</c>, or <see langword="null"/>; owned by the layer from now on.</param>
+    /// <exception cref="QuantizationException">The bias has another length than the weight has rows.</exception>
     public QuantizedLinear(LinearExecutor executor, Parameter? bias)
         : base(nameof(QuantizedLinear))
     {
         ArgumentNullException.ThrowIfNull(executor);
+        if (bias is not null && (bias.dim() != 1 || bias.size(0) != executor.Weight.Shape[0]))
+        {
+            throw new QuantizationException(
+                $"QuantizedLinear with a {executor.Weight.Format} weight [{string.Join(", ", executor.Weight.Shape)}]: the bias " +
+                $"has shape [{string.Join(", ", bias.shape)}], expected [{executor.Weight.Shape[0]}].");
+        }
+
         this.executor = executor;
         RegisterWeight();
+        (_deviceType, _deviceIndex) = (Weight.Device.type, Weight.Device.index);
         biasParameter = bias;
         if (bias is not null)
         {
@@ -74,31 +83,25 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
         $"group_size={Weight.GroupSize}, bias={(biasParameter is null ? "none" : "yes")})";
 
     /// <inheritdoc/>
-    protected override nn.Module _to(Device device, ScalarType dtype, bool non_blocking)
+    /// <remarks>
+    /// Where all forms of <c>.to</c> end. TorchSharp's own version would convert the scales, which are floating-point buffers.
+    /// </remarks>
+    protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
     {
-        MoveWeight(device, dtype);
-        MoveBias(device, dtype);
-        _toEpilog(device, dtype, non_blocking);
-        return this;
-    }
+        if (dtype is not (null or ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float64))
+        {
+            throw new ArgumentException(
+                $"{this}: got {dtype}, expected Float32, BFloat16, Float16 or Float64; the layer computes in real numbers.",
+                nameof(dtype));
+        }
 
-    /// <inheritdoc/>
-    protected override nn.Module _to(DeviceType deviceType, int deviceIndex, bool non_blocking)
-    {
-        var device = new Device(deviceType, deviceIndex);
-        MoveWeight(device, Weight.DType);
-        MoveBias(device, biasParameter?.dtype);
-        _toEpilog(deviceType, deviceIndex, non_blocking);
-        return this;
-    }
-
-    /// <inheritdoc/>
-    protected override nn.Module _to(ScalarType dtype, bool non_blocking)
-    {
-        MoveWeight(Weight.Device, dtype);
-        MoveBias(Weight.Device, dtype);
-        _toEpilog(dtype, non_blocking);
-        return this;
+        MoveWeight(device ?? Weight.Device, dtype ?? Weight.DType);
+        if (biasParameter is { } old && ReplaceParameter(dtype, device, old, out Parameter? moved))
+        {
+            biasParameter = moved!;
+            _internal_params["bias"] = moved!;
+            old.Dispose();
+        }
     }
 
     /// <inheritdoc/>
@@ -117,39 +120,24 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
     {
         foreach (TensorComponent component in Weight.Components)
         {
-            register_buffer(component.Name, component.Value, persistent: true);
+            // The registry is written to directly, since register_buffer refuses to replace.
+            _internal_buffers[component.Name] = (component.Value, true);
         }
     }
 
     // The kernels hold the components by address, so the executor is made anew and the buffers follow it.
     private void MoveWeight(Device device, ScalarType dtype)
     {
-        bool isFloat = dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float64;
-        bool stays = device.type == Weight.Device.type && device.index == Weight.Device.index;
-        if (stays && (!isFloat || dtype == Weight.DType))
+        Device current = Weight.Device;
+        bool stays = current.type == device.type && (device.index < 0 || current.index == device.index);
+        if (!stays || dtype != Weight.DType)
         {
-            return;
+            LinearExecutor old = executor;
+            executor = old.To(device, dtype);
+            RegisterWeight();
+            old.Dispose();
         }
 
-        LinearExecutor old = executor;
-        executor = old.To(device, isFloat ? dtype : Weight.DType);
-        RegisterWeight();
-        old.Dispose();
-    }
-
-    private void MoveBias(Device device, ScalarType? dtype)
-    {
-        if (biasParameter is null)
-        {
-            return;
-        }
-
-        using Tensor detached = biasParameter.detach();
-        var moved = new Parameter(
-            detached.to(dtype ?? biasParameter.dtype, device, copy: true).DetachFromDisposeScope(), biasParameter.requires_grad);
-        Parameter old = biasParameter;
-        biasParameter = moved;
-        register_parameter("bias", moved);
-        old.Dispose();
+        (_deviceType, _deviceIndex) = (device.type, device.index);
     }
 }

@@ -3,11 +3,6 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Tensors;
 
-/// <summary>One named piece of a quantized tensor, as it stands on disk: <c>qdata</c>, <c>scale</c>, <c>zero_point</c>.</summary>
-/// <param name="Name">The name on disk; torchao's own where it has one.</param>
-/// <param name="Value">The tensor; owned by the quantized tensor.</param>
-public readonly record struct TensorComponent(string Name, Tensor Value);
-
 /// <summary>A weight in a quantized format: named components in canonical storage, and the shape they stand for.</summary>
 /// <remarks>
 /// Owns its components. Immutable: every operation makes a new tensor. Canonical storage is the same on all devices and
@@ -18,16 +13,12 @@ public abstract class QuantizedTensor : IDisposable
     /// <summary>Creates the tensor over its components, which it owns from then on.</summary>
     /// <param name="shape">The logical shape, such as <c>[N, K]</c>.</param>
     /// <param name="dtype">The floating-point type of the weight that was quantized.</param>
-    /// <param name="components">The pieces; taken out of any dispose scope.</param>
+    /// <param name="components">The pieces; taken out of any dispose scope, and made contiguous where they are not.</param>
     protected QuantizedTensor(IReadOnlyList<long> shape, ScalarType dtype, params IReadOnlyList<TensorComponent> components)
     {
         Shape = [.. shape];
         DType = dtype;
-        Components = components;
-        foreach (TensorComponent component in components)
-        {
-            component.Value.DetachFromDisposeScope();
-        }
+        Components = [.. components.Select(component => component with { Value = Canonical(component.Value) })];
     }
 
     /// <summary>Gets the catalogue name of the format, such as <c>int8</c>.</summary>
@@ -61,8 +52,17 @@ public abstract class QuantizedTensor : IDisposable
 
     /// <summary>Cuts out a range of rows (dimension 0) or of input features (dimension 1), on the codes, without rounding again.</summary>
     /// <returns>A new tensor that shares no memory with this one. The caller disposes it.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such dimension or range.</exception>
     /// <exception cref="QuantizationException">The cut would split a group or a packed byte.</exception>
-    public abstract QuantizedTensor Narrow(int dimension, long start, long length);
+    public QuantizedTensor Narrow(int dimension, long start, long length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(dimension);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(dimension, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Shape[dimension] - start);
+        return dimension == 0 ? NarrowRows(start, length) : NarrowFeatures(start, length);
+    }
 
     /// <summary>Copies the tensor.</summary>
     /// <param name="device">The device of the copy.</param>
@@ -90,6 +90,56 @@ public abstract class QuantizedTensor : IDisposable
         }
     }
 
+    /// <summary>Cuts out rows: of each component that has one entry a row; others are copied whole.</summary>
+    protected virtual QuantizedTensor NarrowRows(long start, long length) => With([length, Shape[1]], DType,
+    [
+        .. Components.Select(component => component with
+        {
+            Value = component.Value.size(0) == Shape[0]
+                ? Copy(component.Value, 0, start, length)
+                : component.Value.clone(),
+        })
+    ]);
+
+    /// <summary>Cuts out input features; the range lies within the row and is not empty.</summary>
+    protected abstract QuantizedTensor NarrowFeatures(long start, long length);
+
     /// <summary>Makes a tensor of the same format and parameters over other components.</summary>
     protected abstract QuantizedTensor With(IReadOnlyList<long> shape, ScalarType dtype, IReadOnlyList<TensorComponent> components);
+
+    /// <summary>Finds the groups that a range of input features covers; a row with one scale may be cut anywhere.</summary>
+    /// <exception cref="QuantizationException">The range begins or ends within a group.</exception>
+    private protected (long First, long Count) NarrowGroups(long start, long length)
+    {
+        if (GroupSize == Shape[1])
+        {
+            return (0, 1);
+        }
+
+        return start % GroupSize == 0 && length % GroupSize == 0
+            ? (start / GroupSize, length / GroupSize)
+            : throw new QuantizationException(
+                $"{Format} weight [{Shape[0]}, {Shape[1]}]: input features {start} to {start + length - 1} split a group of " +
+                $"{GroupSize}; begin and end at multiples of {GroupSize}.");
+    }
+
+    private static Tensor Canonical(Tensor value)
+    {
+        if (value.is_contiguous())
+        {
+            return value.DetachFromDisposeScope();
+        }
+
+        using (value)
+        {
+            return value.contiguous().DetachFromDisposeScope();
+        }
+    }
+
+    /// <summary>Copies a range of a tensor into memory of its own.</summary>
+    private protected static Tensor Copy(Tensor tensor, long dimension, long start, long length)
+    {
+        using Tensor view = tensor.narrow(dimension, start, length);
+        return view.clone();
+    }
 }

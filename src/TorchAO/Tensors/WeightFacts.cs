@@ -1,3 +1,4 @@
+using TorchAO.Runtime.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -13,12 +14,8 @@ public readonly record struct WeightFacts(long OutFeatures, long InFeatures, Sca
     /// <summary>Gets the size of the unquantized weight in bytes.</summary>
     public long Bytes => OutFeatures * InFeatures * ElementBytes;
 
-    private int ElementBytes => DType switch
-    {
-        ScalarType.Float64 => 8,
-        ScalarType.Float32 => 4,
-        _ => 2,
-    };
+    /// <summary>Gets the size of one element of the unquantized weight in bytes.</summary>
+    public int ElementBytes => ScalarTypes.Of(DType).Bytes;
 
     /// <summary>Reads the facts off a weight <c>[N, K]</c>.</summary>
     public static WeightFacts Of(Tensor weight) =>

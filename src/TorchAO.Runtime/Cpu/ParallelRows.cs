@@ -1,0 +1,104 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
+using TorchAO.Runtime.Libtorch;
+
+namespace TorchAO.Runtime.Cpu;
+
+/// <summary>Splits rows over the cores, one contiguous range a worker, on libtorch's own thread pool.</summary>
+/// <remarks>
+/// Sharing libtorch's pool is what makes this fast between operators: its workers spin for a while after each one, and a
+/// second pool would fight them for the cores. The count of threads is <c>torch.set_num_threads</c>'s, at first the
+/// environment variable <c>TORCHAO_NUM_THREADS</c> if set. A call from inside a worker runs on that worker.
+/// Jobs work on addresses and spans; they make no tensors.
+/// </remarks>
+public static unsafe class ParallelRows
+{
+    /// <summary>Gets how many threads share the rows at most.</summary>
+    public static int WorkerCount
+    {
+        get
+        {
+            uint count;
+            LibtorchExports.Check(LibtorchExports.ThreadCount(&count), "torch_get_num_threads");
+            return (int)count;
+        }
+    }
+
+    /// <summary>Runs a job over the rows <c>[0, rows)</c> and returns when all are done.</summary>
+    /// <param name="rows">The count of rows.</param>
+    /// <param name="minRowsPerWorker">No more workers than <c>rows / minRowsPerWorker</c> share the rows, at least one;
+    /// what is left for the last may be less.</param>
+    /// <param name="job">The work. Each worker runs this same instance.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A negative count, or no row a worker.</exception>
+    /// <remarks>The first exception of a job is thrown again here, with its own stack; other ranges still finish.</remarks>
+    public static void Run<TJob>(long rows, long minRowsPerWorker, TJob job)
+        where TJob : struct, IRowJob
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(minRowsPerWorker);
+        if (rows / minRowsPerWorker < 2)
+        {
+            if (rows > 0)
+            {
+                job.Run(0, rows);
+            }
+
+            return;
+        }
+
+        // Job and failure are locals of this frame, which outlives the call: workers may hold plain addresses of them.
+        Exception? failure = null;
+        var context = new Context(&Invoke<TJob>, Unsafe.AsPointer(ref job), Unsafe.AsPointer(ref failure));
+
+        // libtorch uses min(threads, ceil(rows / grain)) workers; this grain follows from the count wanted.
+        long workers = Math.Min(WorkerCount, rows / minRowsPerWorker);
+        long grain = (rows + workers - 1) / workers;
+        LibtorchExports.Check(LibtorchExports.ParallelFor(0, rows, grain, &Body, &context), "torch_parallel_for");
+        if (failure is not null)
+        {
+            ExceptionDispatchInfo.Throw(failure);
+        }
+    }
+
+    /// <summary>As the other <c>Run</c>, with a delegate: for cold paths and tests.</summary>
+    /// <param name="rows">The count of rows.</param>
+    /// <param name="minRowsPerWorker">Bounds the count of workers as above.</param>
+    /// <param name="body">The work on rows <c>[begin, end)</c>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A negative count, or no row a worker.</exception>
+    public static void Run(long rows, long minRowsPerWorker, Action<long, long> body)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        Run(rows, minRowsPerWorker, new DelegateJob(body));
+    }
+
+    private readonly struct DelegateJob(Action<long, long> body) : IRowJob
+    {
+        public void Run(long begin, long end) => body(begin, end);
+    }
+
+    private readonly struct Context(delegate*<void*, long, long, void> invoke, void* work, void* failure)
+    {
+        public readonly delegate*<void*, long, long, void> Invoke = invoke;
+        public readonly void* Work = work;
+        public readonly void* Failure = failure;
+    }
+
+    // An unmanaged entry cannot be generic: this one finds the instance for the job's type in the context.
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void Body(long begin, long end, void* state)
+    {
+        var context = (Context*)state;
+        try
+        {
+            context->Invoke(context->Work, begin, end);
+        }
+        catch (Exception e) // nothing may cross the native frames; Run throws it again
+        {
+            Interlocked.CompareExchange(ref Unsafe.AsRef<Exception?>(context->Failure), e, null);
+        }
+    }
+
+    private static void Invoke<TJob>(void* job, long begin, long end)
+        where TJob : struct, IRowJob => Unsafe.AsRef<TJob>(job).Run(begin, end);
+}

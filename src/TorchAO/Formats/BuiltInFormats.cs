@@ -1,0 +1,15 @@
+using TorchAO.Formats.Float8;
+using TorchAO.Formats.Int4;
+using TorchAO.Formats.Int8;
+
+namespace TorchAO.Formats;
+
+/// <summary>The one list of formats: a new format adds one line here.</summary>
+public static class BuiltInFormats
+{
+    /// <summary>Gets the catalogue of all formats of this library.</summary>
+    public static FormatCatalog Catalog { get; } = new(
+        new Int8Format(),
+        new Int4Format(),
+        new Float8Format());
+}

@@ -1,0 +1,27 @@
+using TorchAO.Primitives;
+using TorchAO.Tensors;
+using static TorchSharp.torch;
+
+namespace TorchAO.Formats.Int8;
+
+/// <summary>The values of symmetric int8: <c>code · scale</c> with codes from -128 to 127.</summary>
+/// <param name="groupSize">The count of consecutive input features that share one scale.</param>
+internal sealed class Int8Grid(long groupSize) : IQuantizationGrid
+{
+    /// <summary>The codes and how values are laid onto them.</summary>
+    public static readonly AffineScheme Scheme = new(QuantizedType.Int8)
+    {
+        Domain = ZeroPointDomain.None,
+        Epsilon = AffineRows.Float32Epsilon,
+    };
+
+    public QParams ChooseQParams(Tensor weight) => AffineRows.Choose(weight, (1, groupSize), Scheme);
+
+    public Tensor Quantize(Tensor weight, QParams qparams) => AffineRows.Quantize(weight, qparams, Scheme);
+
+    public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype) =>
+        AffineRows.Dequantize(codes, qparams, Scheme, dtype);
+
+    public QuantizedTensor Pack(Tensor codes, QParams qparams, ScalarType dtype) =>
+        new Int8Tensor(dtype, codes.clone(), qparams.Scale.clone());
+}

@@ -1,0 +1,86 @@
+using System.Runtime.Intrinsics;
+using TorchAO.Kernels;
+using TorchAO.Kernels.Cpu;
+using TorchAO.Runtime.Cpu;
+using TorchAO.Runtime.Memory;
+using static TorchSharp.torch;
+
+namespace TorchAO.Formats.Int8.Kernels;
+
+/// <summary>Floating-point activations times int8 weights with a scale for each row or group; accumulates in float32.</summary>
+internal sealed unsafe class Int8LinearCpu : ILinearKernel<Int8Tensor>
+{
+    /// <inheritdoc/>
+    public string Name => "int8.cpu.linear";
+
+    /// <inheritdoc/>
+    public string? ReasonToRefuse(in LinearProblem problem) => CpuProblem.ReasonToRefuse(problem);
+
+    /// <inheritdoc/>
+    public Tensor Run(Tensor input, Int8Tensor weight, Tensor? bias)
+    {
+        var problem = new CpuProblem(input, weight.Shape, weight.GroupSize);
+        using var operands = new FloatOperands(input, bias, problem.N, spreadsRows: true);
+        var job = new Job
+        {
+            Problem = problem,
+            Codes = TensorMemory.Address<sbyte>(weight.QData),
+            Scales = new FloatRows(weight.Scale),
+            X = TensorMemory.Address<float>(operands.Input),
+            XStride = operands.Input.size(1),
+            Bias = operands.Bias is null ? null : TensorMemory.Address<float>(operands.Bias),
+            Y = TensorMemory.Address<float>(operands.Output),
+        };
+        ParallelRows.Run(problem.N, problem.RowsPerWorker, job);
+        GC.KeepAlive(weight); // the addresses above are its tensors'
+        return operands.TakeOutput();
+    }
+
+    private struct Job : IRowJob
+    {
+        public CpuProblem Problem;
+        public sbyte* Codes;
+        public FloatRows Scales;
+        public float* X;
+        public long XStride;
+        public float* Bias;
+        public float* Y;
+
+        // Weight rows are the inner loop only over activations beyond eight: each row leaves main memory once for eight.
+        public readonly void Run(long begin, long end)
+        {
+            (int m, int n, int k, int groupSize) = Problem;
+            float* scratch = stackalloc float[Scales.Columns];
+            float* sums = stackalloc float[Int8Dot.MaxRows];
+            for (int first = 0; first < m; first += Int8Dot.MaxRows)
+            {
+                int count = Math.Min(Int8Dot.MaxRows, m - first);
+                float* x = X + (first * XStride);
+                for (long row = begin; row < end; row++)
+                {
+                    Dot(Codes + (row * k), Scales.Row(row, scratch), k, groupSize, x, XStride, count, sums);
+                    for (int i = 0; i < count; i++)
+                    {
+                        Y[((long)(first + i) * n) + row] = Bias is null ? sums[i] : sums[i] + Bias[row];
+                    }
+                }
+            }
+        }
+
+        private static void Dot(sbyte* codes, float* scales, int length, int groupSize, float* x, long stride, int m, float* y)
+        {
+            if (Vector512.IsHardwareAccelerated)
+            {
+                Int8Dot.Wide512(codes, scales, length, groupSize, x, stride, m, y);
+            }
+            else if (Vector256.IsHardwareAccelerated)
+            {
+                Int8Dot.Wide256(codes, scales, length, groupSize, x, stride, m, y);
+            }
+            else
+            {
+                Int8Dot.Scalar(codes, scales, length, groupSize, x, stride, m, y);
+            }
+        }
+    }
+}

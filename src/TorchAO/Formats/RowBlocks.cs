@@ -1,0 +1,47 @@
+using TorchAO.Primitives;
+using static TorchSharp.torch;
+
+namespace TorchAO.Formats;
+
+/// <summary>Runs elementwise work on a few rows at a time, so that temporaries stay small however large the weight is.</summary>
+/// <remarks>Elementwise work gives the same bits in blocks as in one piece.</remarks>
+internal static class RowBlocks
+{
+    /// <summary>The most elements a block may have: 4 MB of float32, which with its temporaries stays in a core's cache.</summary>
+    public const long Elements = 1 << 20;
+
+    /// <summary>Computes a matrix block by block.</summary>
+    /// <param name="rows">N, rows of the result.</param>
+    /// <param name="columns">Elements that a row takes on the way; decides how many rows a block has.</param>
+    /// <param name="step">Computes the rows from a first one (first argument) and a count (second argument).</param>
+    /// <returns>The result, N rows of what <paramref name="step"/> makes. The caller disposes it.</returns>
+    public static Tensor Compute(long rows, long columns, Func<long, long, Tensor> step)
+    {
+        using IDisposable noGradient = no_grad();
+        long block = Math.Max(1, Elements / Math.Max(1, columns));
+        if (rows <= block)
+        {
+            return step(0, rows);
+        }
+
+        Tensor? result = null;
+        for (long start = 0; start < rows; start += block)
+        {
+            long count = Math.Min(block, rows - start);
+            using Tensor part = step(start, count);
+            result ??= empty([rows, part.size(1)], dtype: part.dtype, device: part.device);
+            using Tensor target = result.narrow(0, start, count);
+            target.copy_(part);
+        }
+
+        return result!;
+    }
+
+    /// <summary>Cuts rows out of the parameters; what all rows share stays as it is.</summary>
+    /// <returns>Views. The caller disposes them.</returns>
+    public static QParams Narrow(QParams qparams, long start, long count) =>
+        new(Narrow(qparams.Scale, start, count), qparams.ZeroPoint is { } zero ? Narrow(zero, start, count) : null);
+
+    private static Tensor Narrow(Tensor parameters, long start, long count) =>
+        parameters.size(0) == 1 ? parameters.alias() : parameters.narrow(0, start, count);
+}

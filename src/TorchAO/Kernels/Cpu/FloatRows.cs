@@ -1,0 +1,60 @@
+using System.Runtime.InteropServices;
+using TorchAO.Runtime.Memory;
+using static TorchSharp.torch;
+
+namespace TorchAO.Kernels.Cpu;
+
+/// <summary>The rows of a small floating-point matrix (scales, zero points) as float32, whatever type they are kept in.</summary>
+/// <remarks>Holds an address: the tensor must outlive the value.</remarks>
+[StructLayout(LayoutKind.Auto)]
+internal readonly unsafe struct FloatRows
+{
+    private readonly void* address;
+    private readonly ScalarType type;
+
+    /// <summary>Looks at a contiguous matrix <c>[rows, columns]</c> in float32, float16 or bfloat16 on the CPU.</summary>
+    public FloatRows(Tensor matrix)
+    {
+        type = matrix.dtype;
+        Columns = checked((int)matrix.size(-1));
+        address = type switch
+        {
+            ScalarType.Float32 => TensorMemory.Address<float>(matrix),
+            ScalarType.BFloat16 => TensorMemory.Address<ushort>(matrix),
+            ScalarType.Float16 => TensorMemory.Address<Half>(matrix),
+            _ => throw new ArgumentException($"expected Float32, BFloat16 or Float16, got {type}.", nameof(matrix)),
+        };
+    }
+
+    /// <summary>Gets the length of a row.</summary>
+    public int Columns { get; }
+
+    /// <summary>Gets a row: in place where it is float32, widened into the scratch space otherwise.</summary>
+    /// <param name="row">The row's index.</param>
+    /// <param name="scratch">Room for <see cref="Columns"/> values.</param>
+    public float* Row(long row, float* scratch)
+    {
+        long offset = row * Columns;
+        switch (type)
+        {
+            case ScalarType.Float32:
+                return (float*)address + offset;
+            case ScalarType.BFloat16:
+                ushort* bits = (ushort*)address + offset;
+                for (int i = 0; i < Columns; i++)
+                {
+                    scratch[i] = BitConverter.UInt32BitsToSingle((uint)bits[i] << 16);
+                }
+
+                return scratch;
+            default:
+                Half* halves = (Half*)address + offset;
+                for (int i = 0; i < Columns; i++)
+                {
+                    scratch[i] = (float)halves[i];
+                }
+
+                return scratch;
+        }
+    }
+}

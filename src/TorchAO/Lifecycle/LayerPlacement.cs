@@ -1,0 +1,117 @@
+using System.Reflection;
+using TorchAO.Kernels;
+using TorchAO.Modules;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchAO.Lifecycle;
+
+/// <summary>Puts quantized weights into linear layers: what quantizing a model and loading a quantized one share.</summary>
+internal static class LayerPlacement
+{
+    // The setter of Linear.weight disposes the old parameter, which a tied module may still need.
+    private static readonly FieldInfo WeightField = typeof(Linear).GetField(
+        "_weight", BindingFlags.Instance | BindingFlags.NonPublic)
+        ?? throw new MissingFieldException("TorchSharp's Linear has no field _weight; use TorchSharp 0.107.");
+
+    /// <summary>Places a quantized weight at a module's path.</summary>
+    /// <param name="sites">The model's layers, from <see cref="ModuleWalker.Find"/>.</param>
+    /// <param name="name">The module's path, such as <c>model.layers.0.mlp.up_proj</c>.</param>
+    /// <param name="executor">The weight; owned by the model from then on.</param>
+    /// <returns>The road the layer took.</returns>
+    /// <exception cref="QuantizationException">No linear layer has this path, or its shape is another.</exception>
+    public static LayerOutcome Place(IReadOnlyList<LinearSite> sites, string name, LinearExecutor executor)
+    {
+        LinearSite site = sites.FirstOrDefault(site => site.Name == name || site.Aliases.Contains(name))
+            ?? throw new QuantizationException(
+                $"module '{name}': the model has no linear layer of this name; near: {NearNames.List(name, sites.Select(s => s.Name))}. " +
+                "Build the model from the checkpoint's own configuration.");
+        if (site.Linear is not { } linear || site.Executor is not null)
+        {
+            throw new QuantizationException(
+                $"module '{name}' is a {site.Layer.GetType().Name}, expected a Linear that is not quantized; load into a fresh model.");
+        }
+
+        if (linear.out_features != executor.Weight.Shape[0] || linear.in_features != executor.Weight.Shape[1])
+        {
+            throw new QuantizationException(
+                $"module '{name}': got a quantized weight [{string.Join(", ", executor.Weight.Shape)}], expected " +
+                $"[{linear.out_features}, {linear.in_features}]; build the model from the checkpoint's own configuration.");
+        }
+
+        return Place(site, executor);
+    }
+
+    /// <summary>Places a quantized weight in a layer, at every place that holds it.</summary>
+    public static LayerOutcome Place(LinearSite site, LinearExecutor executor)
+    {
+        Linear linear = site.Linear!;
+        if (site.TiedTo is not null || site.Share.Holders-- > 1)
+        {
+            ReleaseWeight(linear);
+        }
+
+        if (site.ReasonNotToSwap(typeof(QuantizedLinear)) is not null)
+        {
+            MoveBias(linear, executor.Weight.Device);
+            InPlaceLinear.Install(linear, executor);
+            return LayerOutcome.InPlace;
+        }
+
+        var replacement = new QuantizedLinear(executor, CopyBias(linear.bias, executor.Weight.Device));
+        replacement.train(linear.training);
+        foreach (ModuleSlot slot in site.Slots)
+        {
+            slot.Set(replacement);
+        }
+
+        linear.Dispose();
+        return LayerOutcome.Swapped;
+    }
+
+    /// <summary>Gives a quantized layer its floating-point weight back.</summary>
+    public static void Restore(LinearSite site)
+    {
+        if (site.Layer is Linear linear)
+        {
+            InPlaceLinear.Restore(linear, site.Executor!);
+            return;
+        }
+
+        var quantized = (QuantizedLinear)site.Layer;
+        Linear replacement = quantized.Dequantize();
+        replacement.train(quantized.training);
+        foreach (ModuleSlot slot in site.Slots)
+        {
+            slot.Set(replacement);
+        }
+
+        quantized.Dispose();
+    }
+
+    /// <summary>Takes a weight that other modules share out of a layer without disposing it.</summary>
+    public static void ReleaseWeight(Linear linear)
+    {
+        Tensor placeholder = empty([linear.out_features, linear.in_features], device: META).DetachFromDisposeScope();
+        WeightField.SetValue(linear, new Parameter(placeholder, requires_grad: false).DetachFromDisposeScope());
+    }
+
+    private static Parameter? CopyBias(Parameter? bias, Device device)
+    {
+        if (bias is null)
+        {
+            return null;
+        }
+
+        using Tensor detached = bias.detach();
+        return new Parameter(detached.to(device, copy: true).DetachFromDisposeScope(), bias.requires_grad);
+    }
+
+    private static void MoveBias(Linear linear, Device device)
+    {
+        if (linear.bias is { } bias && (bias.device_type != device.type || bias.device_index != device.index))
+        {
+            linear.bias = CopyBias(bias, device);
+        }
+    }
+}

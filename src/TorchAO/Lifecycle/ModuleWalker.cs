@@ -1,0 +1,222 @@
+using System.Collections;
+using System.Reflection;
+using TorchAO.Modules;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchAO.Lifecycle;
+
+/// <summary>Finds the linear layers of any model, with their full names and every place that holds them.</summary>
+/// <remarks>
+/// A module's children are those it registered, and the modules in its fields: single, in arrays, lists and dictionaries.
+/// A layer that is met again, by whatever name, is the same site; a container that is met again is not walked twice.
+/// </remarks>
+internal sealed class ModuleWalker
+{
+    public const string RootName = "(root)";
+
+    private const BindingFlags DeclaredFields =
+        BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
+
+    private readonly List<LinearSite> sites = [];
+    private readonly Dictionary<nn.Module, LinearSite> byLayer = new(ReferenceEqualityComparer.Instance);
+    private readonly HashSet<nn.Module> walked = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<nint, string> otherHolders = [];
+
+    private ModuleWalker()
+    {
+    }
+
+    /// <summary>Lists the linear layers of a model in the order in which it registered them.</summary>
+    public static IReadOnlyList<LinearSite> Find(nn.Module model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var walker = new ModuleWalker();
+        if (IsLayer(model))
+        {
+            walker.Meet(RootName, model, []);
+        }
+        else
+        {
+            walker.Walk(string.Empty, model);
+        }
+
+        walker.FindTies();
+        return walker.sites;
+    }
+
+    /// <summary>Turns the compiler's name of an automatic property's field into the property's.</summary>
+    public static string CleanName(string name) =>
+        name.StartsWith('<') && name.EndsWith(">k__BackingField", StringComparison.Ordinal)
+            ? name[1..name.IndexOf('>', StringComparison.Ordinal)]
+            : name;
+
+    private static bool IsLayer(nn.Module module) => module is Linear or QuantizedLinear || IsOpaque(module);
+
+    // These keep their linear layers inside libtorch, where neither road leads.
+    private static bool IsOpaque(nn.Module module) => module is MultiheadAttention
+        or Transformer or TransformerEncoder or TransformerEncoderLayer or TransformerDecoder or TransformerDecoderLayer;
+
+    private void Walk(string prefix, nn.Module module)
+    {
+        if (!walked.Add(module))
+        {
+            return;
+        }
+
+        foreach ((string name, Parameter parameter) in module.named_parameters(recurse: false))
+        {
+            otherHolders.TryAdd(parameter.Handle, Join(prefix, CleanName(name)));
+        }
+
+        var names = new Dictionary<nn.Module, string>(ReferenceEqualityComparer.Instance);
+        var slots = new Dictionary<nn.Module, List<ModuleSlot>>(ReferenceEqualityComparer.Instance);
+        foreach ((string name, nn.Module child) in module.named_children())
+        {
+            names.TryAdd(child, CleanName(name));
+            SlotsOf(slots, child).Add(new RegistrySlot(module, name));
+        }
+
+        foreach (FieldInfo field in Fields(module.GetType()))
+        {
+            Collect(module, field, names, slots);
+        }
+
+        foreach ((nn.Module child, string name) in names)
+        {
+            string fullName = Join(prefix, name);
+            if (IsLayer(child))
+            {
+                Meet(fullName, child, slots[child]);
+            }
+            else
+            {
+                Walk(fullName, child);
+            }
+        }
+    }
+
+    private void FindTies()
+    {
+        var shares = new Dictionary<nint, WeightShare>();
+        foreach (LinearSite site in sites)
+        {
+            if (site.Linear?.weight is not { IsInvalid: false } weight)
+            {
+                continue;
+            }
+
+            site.TiedTo = otherHolders.GetValueOrDefault(weight.Handle);
+            if (shares.TryGetValue(weight.Handle, out WeightShare? share))
+            {
+                site.Share = share;
+                share.Holders++;
+            }
+            else
+            {
+                shares.Add(weight.Handle, site.Share);
+            }
+        }
+    }
+
+    private void Meet(string name, nn.Module layer, List<ModuleSlot> slots)
+    {
+        if (!byLayer.TryGetValue(layer, out LinearSite? site))
+        {
+            site = new LinearSite(name, layer);
+            byLayer.Add(layer, site);
+            sites.Add(site);
+        }
+        else if (site.Name != name)
+        {
+            site.Aliases.Add(name);
+        }
+
+        site.Slots.AddRange(slots);
+    }
+
+    private static IEnumerable<FieldInfo> Fields(Type type)
+    {
+        for (Type? t = type; t is not null && t != typeof(nn.Module); t = t.BaseType)
+        {
+            bool isModuleBase = t.IsGenericType && t.Assembly == typeof(nn.Module).Assembly && t.DeclaringType == typeof(nn);
+            foreach (FieldInfo field in isModuleBase ? [] : t.GetFields(DeclaredFields))
+            {
+                yield return field;
+            }
+        }
+    }
+
+    private static void Collect(
+        nn.Module owner, FieldInfo field, Dictionary<nn.Module, string> names, Dictionary<nn.Module, List<ModuleSlot>> slots)
+    {
+        // A list inside TorchSharp's own containers is not part of the name: it is layers.0, not layers._list.0.
+        string prefix = field.DeclaringType!.Assembly == typeof(nn.Module).Assembly ? string.Empty : CleanName(field.Name);
+        switch (field.GetValue(owner))
+        {
+            case nn.Module child when child != owner:
+                Add(child, CleanName(field.Name), new FieldSlot(owner, field));
+                break;
+            case IDictionary dictionary:
+                Type valueType = Element(dictionary.GetType(), typeof(IDictionary<,>), 1);
+                foreach (DictionaryEntry entry in dictionary)
+                {
+                    Add(entry.Value, Join(prefix, $"{entry.Key}"), new DictionarySlot(dictionary, entry.Key, valueType));
+                }
+
+                break;
+            case IList list when list is not Array { Rank: > 1 }:
+                CollectList(list, Element(list.GetType(), typeof(IList<>), 0));
+                break;
+        }
+
+        void CollectList(IList list, Type elementType)
+        {
+            bool isNamed = elementType.IsGenericType && elementType.GetGenericTypeDefinition() == typeof(ValueTuple<,>)
+                && typeof(nn.Module).IsAssignableFrom(elementType.GetGenericArguments()[1]);
+            if (!isNamed && !elementType.IsInterface && !typeof(nn.Module).IsAssignableFrom(elementType)
+                && !elementType.IsAssignableFrom(typeof(QuantizedLinear)))
+            {
+                return; // numbers, tensors, strings
+            }
+
+            for (int i = 0; i < list.Count; i++)
+            {
+                if (isNamed && list[i] is System.Runtime.CompilerServices.ITuple pair)
+                {
+                    Add(pair[1], (string)pair[0]!, new NamedListSlot(list, i, (string)pair[0]!, elementType));
+                }
+                else
+                {
+                    Add(list[i], Join(prefix, $"{i}"), new ListSlot(list, i, elementType));
+                }
+            }
+        }
+
+        void Add(object? value, string name, ModuleSlot slot)
+        {
+            if (value is nn.Module child && child != owner)
+            {
+                names.TryAdd(child, name);
+                SlotsOf(slots, child).Add(slot);
+            }
+        }
+    }
+
+    private static Type Element(Type type, Type definition, int argument) =>
+        type.GetInterfaces().FirstOrDefault(i => i.IsGenericType && i.GetGenericTypeDefinition() == definition)
+            ?.GetGenericArguments()[argument] ?? typeof(object);
+
+    private static List<ModuleSlot> SlotsOf(Dictionary<nn.Module, List<ModuleSlot>> slots, nn.Module child)
+    {
+        if (!slots.TryGetValue(child, out List<ModuleSlot>? found))
+        {
+            slots.Add(child, found = []);
+        }
+
+        return found;
+    }
+
+    private static string Join(string prefix, string name) =>
+        prefix.Length == 0 ? name : name.Length == 0 ? prefix : $"{prefix}.{name}";
+}

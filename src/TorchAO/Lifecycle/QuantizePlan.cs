@@ -1,0 +1,216 @@
+using System.Text.Json.Nodes;
+using TorchAO.Configuration;
+using TorchAO.Formats;
+using TorchAO.Kernels;
+using TorchAO.Modules;
+using TorchAO.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace TorchAO.Lifecycle;
+
+/// <summary>What would be done to one layer: its row of the report, and with what.</summary>
+internal sealed record LayerPlan(LinearSite Site, LayerReport Report, IQuantizeHandler? Handler, Device? Device);
+
+/// <summary>Decides for every layer of a model before anything is changed, so that errors leave the model as it was.</summary>
+internal sealed class QuantizePlan
+{
+    private readonly ModuleRules rules;
+    private readonly FormatCatalog catalog;
+    private readonly QuantizeOptions options;
+
+    private QuantizePlan(ModuleRules rules, FormatCatalog catalog, QuantizeOptions options)
+    {
+        this.rules = rules;
+        this.catalog = catalog;
+        this.options = options;
+    }
+
+    /// <summary>Makes the plan.</summary>
+    /// <exception cref="QuantizationException">A rule matches nothing, a config is wrong, a weight is not finite, or a
+    /// layer is quantized in another way already.</exception>
+    public static IReadOnlyList<LayerPlan> Make(
+        nn.Module model, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options)
+    {
+        var plan = new QuantizePlan(rules, catalog, options);
+        IReadOnlyList<LinearSite> sites = ModuleWalker.Find(model);
+        plan.RequireRules(sites);
+        return [.. sites.Select(plan.Decide)];
+    }
+
+    /// <summary>Checks that enough of a model is quantized.</summary>
+    public static void RequireCoverage(nn.Module model, QuantizeReport report, QuantizeOptions options)
+    {
+        if (report.Quantized.Any() && report.Coverage >= options.MinimumCoverage)
+        {
+            return;
+        }
+
+        string seen = report.Layers.Count == 0
+            ? "no linear layer was found; only Linear layers in registered modules and fields are seen"
+            : string.Join("; ", report.Layers.Where(layer => !layer.IsQuantized).Take(20)
+                .Select(layer => $"{layer.Name} ({layer.Module}): {layer.Reason}"));
+        throw new QuantizationException(
+            $"model {model.GetType().Name}: {report.Quantized.Count()} of {report.Layers.Count} linear layers " +
+            $"({100 * report.Coverage:0.#} % of their bytes) would be quantized, expected " +
+            (options.MinimumCoverage > 0 ? $"at least {100 * options.MinimumCoverage:0.#} %" : "at least one layer") +
+            $". Seen: {seen}. Change the rules, the config or MinimumCoverage; nothing was changed.");
+    }
+
+    private void RequireRules(IReadOnlyList<LinearSite> sites)
+    {
+        for (int i = 0; i < rules.Count; i++)
+        {
+            string pattern = rules[i].Pattern;
+            if (pattern == "*")
+            {
+                continue;
+            }
+
+            LinearSite[] matched = [.. sites.Where(site => rules.Matches(i, site.Name))];
+            if (matched.Length == 0)
+            {
+                throw new QuantizationException(
+                    $"rule '{pattern}' (number {i + 1}) matches none of the {sites.Count} linear layers; near: " +
+                    $"{NearNames.List(pattern, sites.Select(site => site.Name))}. Correct the pattern or remove the rule; " +
+                    "nothing was changed.");
+            }
+
+            if (matched.All(site => rules.Find(site.Name) != rules[i]))
+            {
+                throw new QuantizationException(
+                    $"rule '{pattern}' (number {i + 1}) decides for no layer: rule '{rules.Find(matched[0].Name)!.Pattern}' " +
+                    "before it takes all that it matches. Put the narrower rule first; nothing was changed.");
+            }
+        }
+    }
+
+    private LayerPlan Decide(LinearSite site)
+    {
+        ModuleRule? rule = rules.Find(site.Name);
+        if (site.Executor is { } executor)
+        {
+            return DecideQuantized(site, executor, rule);
+        }
+
+        long bytes = site.Layer.parameters().Where(p => !p.IsInvalid && p.dim() >= 2).Sum(p => p.numel() * p.element_size());
+        LayerPlan Leave(LayerOutcome outcome, string reason) => new(site, new LayerReport(
+            site.Name, site.Layer.GetType().Name, outcome, null, rule?.Config, null, reason, bytes, bytes), null, null);
+
+        if (rule?.Config is not { } config)
+        {
+            return Leave(LayerOutcome.Excluded, rule is null ? "no rule matches" : $"rule '{rule.Pattern}' says skip");
+        }
+
+        if (options.Filter is { } filter && !filter(site.Name, site.Layer))
+        {
+            return Leave(LayerOutcome.Excluded, "the filter excludes it");
+        }
+
+        if (site.Linear is not { } linear)
+        {
+            return Leave(LayerOutcome.Skipped, "libtorch keeps this module's projections to itself; write it with Linear layers");
+        }
+
+        Tensor weight = linear.weight ?? throw new QuantizationException($"module '{site.Name}': the layer has no weight.");
+        if (weight.IsInvalid)
+        {
+            throw new ObjectDisposedException(site.Name, $"module '{site.Name}': the weight was disposed; quantize a living model.");
+        }
+
+        if (weight.device_type == DeviceType.META)
+        {
+            return Leave(LayerOutcome.Skipped, "the weight is on the meta device and has no values; load it first");
+        }
+
+        Device device = rule.Device ?? options.Device ?? weight.device;
+        IQuantizeHandler handler = catalog.Handler(config);
+        if (weight.dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))
+        {
+            return Leave(LayerOutcome.Skipped, $"the weight is {weight.dtype}, expected Float32, BFloat16 or Float16; convert it first");
+        }
+
+        WeightFacts facts = WeightFacts.Of(weight) with { Device = device.type };
+        return handler.ReasonToSkip(facts, config) is { } reason
+            ? Leave(LayerOutcome.Skipped, reason)
+            : DecideFitting(site, config, handler, facts, device);
+    }
+
+    private LayerPlan DecideFitting(
+        LinearSite site, QuantizeConfig config, IQuantizeHandler handler, WeightFacts facts, Device device)
+    {
+        RequireFinite(site);
+        string? blocked = site.ReasonNotToSwap(typeof(QuantizedLinear));
+        string?[] reasons =
+        [
+            blocked is null ? null : $"in place: {blocked}",
+            site.TiedTo is null ? null : $"the weight is tied to {site.TiedTo}, which keeps its own",
+            site.Aliases.Count == 0 ? null : $"shared with {string.Join(", ", site.Aliases)}",
+        ];
+        string reason = string.Join("; ", reasons.Where(part => part is not null));
+        var problem = new LinearProblem(
+            device.type, facts.DType, 1, facts.OutFeatures, facts.InFeatures, handler.GroupSize(facts, config));
+        return new LayerPlan(
+            site,
+            new LayerReport(
+                site.Name,
+                site.Layer.GetType().Name,
+                blocked is null ? LayerOutcome.Swapped : LayerOutcome.InPlace,
+                handler.FormatName,
+                config,
+                catalog.Format(handler.FormatName).Explain(problem).ToString(),
+                reason.Length == 0 ? null : reason,
+                facts.Bytes,
+                handler.PredictBytes(facts, config)),
+            handler,
+            device);
+    }
+
+    private LayerPlan DecideQuantized(LinearSite site, LinearExecutor executor, ModuleRule? rule)
+    {
+        QuantizedTensor weight = executor.Weight;
+        bool isAsked = !options.KeepQuantized && rule?.Config is not null && options.Filter?.Invoke(site.Name, site.Layer) != false;
+        if (isAsked && !IsMadeBy(weight, rule!.Config!))
+        {
+            throw new QuantizationException(
+                $"module '{site.Name}' is quantized already as {weight.Format} with group_size {weight.GroupSize} " +
+                $"{weight.DescribeParameters().ToJsonString()}, the config asks for {rule.Config}. Call Dequantize() first, skip " +
+                "the layer by a rule, or set QuantizeOptions.KeepQuantized; nothing was changed.");
+        }
+
+        long before = weight.Shape[0] * weight.Shape[1] * Runtime.Libtorch.ScalarTypes.Of(weight.DType).Bytes;
+        return new LayerPlan(site, new LayerReport(
+            site.Name, site.Layer.GetType().Name, LayerOutcome.AlreadyQuantized, weight.Format, rule?.Config,
+            executor.Explain(1, weight.DType).ToString(), "quantized before this call", before, weight.Bytes), null, null);
+    }
+
+    // One row through the same handler has the same parameters if the config is the one that made the weight.
+    private bool IsMadeBy(QuantizedTensor weight, QuantizeConfig config)
+    {
+        IQuantizeHandler handler = catalog.Handler(config);
+        var facts = new WeightFacts(weight.Shape[0], weight.Shape[1], weight.DType, weight.Device.type);
+        if (handler.FormatName != weight.Format || handler.ReasonToSkip(facts, config) is not null
+            || handler.GroupSize(facts, config) != weight.GroupSize)
+        {
+            return false;
+        }
+
+        using Tensor row = ones(1, weight.Shape[1], dtype: weight.DType);
+        using QuantizedTensor sample = handler.Quantize(row, config);
+        return JsonNode.DeepEquals(sample.DescribeParameters(), weight.DescribeParameters());
+    }
+
+    private static void RequireFinite(LinearSite site)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGradient = no_grad();
+        Tensor weight = site.Linear!.weight!;
+        long bad = weight.numel() - weight.isfinite().count_nonzero().item<long>();
+        if (bad > 0)
+        {
+            throw new QuantizationException(
+                $"module '{site.Name}': {bad} of the {weight.numel()} weights are not finite, expected numbers. Repair the " +
+                "checkpoint or skip the layer by a rule; nothing was changed.");
+        }
+    }
+}

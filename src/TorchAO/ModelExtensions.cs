@@ -1,0 +1,71 @@
+using TorchAO.Configuration;
+using TorchAO.Formats;
+using TorchAO.Lifecycle;
+using static TorchSharp.torch;
+
+namespace TorchAO;
+
+/// <summary>Quantizes models, explains what would be done, and takes it back.</summary>
+public static class ModelExtensions
+{
+    /// <summary>Quantizes the linear layers of a model, in place, all with one config.</summary>
+    /// <param name="model">Any module; a root that is itself a <c>Linear</c> keeps its object.</param>
+    /// <param name="config">What to do, such as <c>new Int8WeightOnlyConfig()</c>.</param>
+    /// <param name="options">Filter, device, coverage, progress; the defaults if absent.</param>
+    /// <returns>What became of each layer.</returns>
+    /// <exception cref="QuantizationException">Nothing would be quantized, or too little; a weight is not finite; a layer is
+    /// quantized in another way. The message says what to do, and whether the model was changed.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled; layers done so far stay quantized.</exception>
+    public static QuantizeReport Quantize(this nn.Module model, QuantizeConfig config, QuantizeOptions? options = null) =>
+        model.Quantize(Everything(config), options);
+
+    /// <summary>Quantizes the linear layers of a model, in place, each as the first matching rule says.</summary>
+    /// <inheritdoc cref="Quantize(nn.Module, QuantizeConfig, QuantizeOptions?)"/>
+    /// <param name="model">Any module.</param>
+    /// <param name="rules">The rules in order; one that matches no layer is an error.</param>
+    /// <param name="options">Filter, device, coverage, progress; the defaults if absent.</param>
+    public static QuantizeReport Quantize(this nn.Module model, ModuleRules rules, QuantizeOptions? options = null)
+    {
+        Require(model, rules);
+        return ModelQuantizer.Quantize(model, rules, BuiltInFormats.Catalog, options ?? new());
+    }
+
+    /// <summary>Says what <see cref="Quantize(nn.Module, QuantizeConfig, QuantizeOptions?)"/> would do; changes nothing.</summary>
+    /// <returns>The report that quantizing would give, without measured errors. Low coverage is reported, not thrown.</returns>
+    /// <exception cref="QuantizationException">A weight is not finite, or a layer is quantized in another way.</exception>
+    public static QuantizeReport Explain(this nn.Module model, QuantizeConfig config, QuantizeOptions? options = null) =>
+        model.Explain(Everything(config), options);
+
+    /// <summary>Says what <see cref="Quantize(nn.Module, ModuleRules, QuantizeOptions?)"/> would do; changes nothing.</summary>
+    /// <inheritdoc cref="Explain(nn.Module, QuantizeConfig, QuantizeOptions?)"/>
+    public static QuantizeReport Explain(this nn.Module model, ModuleRules rules, QuantizeOptions? options = null)
+    {
+        Require(model, rules);
+        return ModelQuantizer.Explain(model, rules, BuiltInFormats.Catalog, options ?? new());
+    }
+
+    /// <summary>Gives every quantized layer of a model a floating-point weight back: the values of the codes.</summary>
+    /// <returns>The names of the layers that were changed; empty where none was quantized.</returns>
+    /// <exception cref="QuantizationException">A place admits no <c>Linear</c>; nothing was changed.</exception>
+    public static IReadOnlyList<string> Dequantize(this nn.Module model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return ModelQuantizer.Dequantize(model);
+    }
+
+    private static ModuleRules Everything(QuantizeConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        return ModuleRules.All(config);
+    }
+
+    private static void Require(nn.Module model, ModuleRules rules)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(rules);
+        if (rules.Count == 0)
+        {
+            throw new ArgumentException("there is no rule; add at least one, such as [\"*\"] = config.", nameof(rules));
+        }
+    }
+}

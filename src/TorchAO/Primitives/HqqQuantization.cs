@@ -1,0 +1,119 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace TorchAO.Primitives;
+
+/// <summary>Half-quadratic quantization: asymmetric codes whose zero points minimize a sparse norm of the error.</summary>
+/// <remarks>
+/// Badri and Shaji 2023, "Half-Quadratic Quantization of Large Machine Learning Models". Needs no calibration data. The
+/// solver runs in float32 on every device; torchao runs it in float16 on CUDA. torchao's
+/// <c>choose_qparams_and_quantize_affine_hqq</c>.
+/// </remarks>
+public static class HqqQuantization
+{
+    private const double LargestInverseScale = 2e4;
+
+    /// <summary>Chooses parameters and codes together.</summary>
+    /// <param name="weight">The weight, floating point, of any shape.</param>
+    /// <param name="options">How; <see langword="null"/> for the defaults.</param>
+    /// <returns>Codes in the shape of the weight, uint8, and parameters in <see cref="HqqOptions.ComputeType"/>: shape
+    /// <c>[elements / g, 1]</c>, or with <see cref="HqqOptions.RawOutput"/> <c>[N, K / g]</c> (axis 1) and
+    /// <c>[1, elements / g]</c> (axis 0). The caller disposes all three.</returns>
+    /// <exception cref="QuantizationException">The options do not fit the weight.</exception>
+    public static (Tensor Codes, QParams QParams) Quantize(Tensor weight, HqqOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(weight);
+        options ??= new HqqOptions();
+        Check(weight, options);
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor w = weight.to_type(ScalarType.Float32);
+        w = options.Axis == 1 ? w.reshape(-1, options.GroupSize) : w.reshape(options.GroupSize, -1);
+        double top = (1 << options.Bits) - 1;
+        Tensor min = w.amin([options.Axis], keepdim: true);
+        Tensor max = w.amax([options.Axis], keepdim: true);
+        Tensor inverse = ((max - min).reciprocal() * top).clamp(max: LargestInverseScale);
+        Tensor zero = -min * inverse;
+        zero = options.Bits == 4 ? zero.round() : zero;
+        if (options.Optimize)
+        {
+            zero = Solve(w, inverse, zero, top, options);
+        }
+        else
+        {
+            inverse = inverse.to_type(options.ComputeType);
+            zero = zero.to_type(options.ComputeType);
+        }
+
+        Tensor codes = ((w * inverse) + zero).round().clamp(0, top).to_type(ScalarType.Byte).reshape(weight.shape);
+        QParams qparams = Finish(weight.shape, inverse.reciprocal(), zero, (top + 1) / 2, options);
+        qparams.Scale.MoveToOuterDisposeScope();
+        qparams.ZeroPoint!.MoveToOuterDisposeScope();
+        return (codes.MoveToOuterDisposeScope(), qparams);
+    }
+
+    private static Tensor Solve(Tensor w, Tensor inverse, Tensor zero, double top, HqqOptions options)
+    {
+        double beta = options.Beta;
+        float best = 1e4f;
+        for (int i = 0; i < options.Iterations; i++)
+        {
+            using DisposeScope round = NewDisposeScope();
+            Tensor codes = ((w * inverse) + zero).round().clamp(0, top);
+            Tensor error = w - ((codes - zero) / inverse);
+            Tensor outliers = Shrink(error, beta, options.Norm);
+            zero = (codes - ((w - outliers) * inverse)).mean([options.Axis], keepdim: true).MoveToOuterDisposeScope();
+            beta *= options.Kappa;
+            float size = error.abs().mean().item<float>();
+            if (!(size < best))
+            {
+                break;
+            }
+
+            best = size;
+        }
+
+        return zero;
+    }
+
+    private static Tensor Shrink(Tensor x, double beta, double norm)
+    {
+        Tensor magnitude = x.abs();
+        return x.sign() * (magnitude - (magnitude.pow(norm - 1) * (1 / beta))).clamp(min: 0);
+    }
+
+    private static QParams Finish(long[] shape, Tensor scale, Tensor zero, double middle, HqqOptions options)
+    {
+        if (!options.RawOutput)
+        {
+            Tensor values = (-zero.to_type(ScalarType.Float32) + middle) * scale.to_type(ScalarType.Float32);
+            zero = values.to_type(zero.dtype);
+        }
+        else if (options.Axis == 1)
+        {
+            scale = scale.reshape(shape[0], -1);
+            zero = zero.reshape(shape[0], -1);
+        }
+
+        return new QParams(
+            scale.to_type(options.ComputeType, copy: true), zero.to_type(options.ComputeType, copy: true));
+    }
+
+    private static void Check(Tensor weight, HqqOptions options)
+    {
+        string? problem =
+            options.Bits is < 1 or > 8 ? $"Bits is {options.Bits}, expected 1 to 8"
+            : options.Axis is not (0 or 1) ? $"Axis is {options.Axis}, expected 0 or 1"
+            : weight.numel() == 0 ? "the weight is empty"
+            : options.GroupSize < 1 || weight.numel() % options.GroupSize != 0
+                ? $"GroupSize is {options.GroupSize}, expected a divisor of the {weight.numel()} elements"
+            : options is { RawOutput: true, Axis: 1 } && weight.numel() / options.GroupSize % weight.shape[0] != 0
+                ? $"GroupSize is {options.GroupSize}, which makes groups cross the {weight.shape[0]} rows"
+            : null;
+        if (problem is not null)
+        {
+            throw new QuantizationException(
+                $"Half-quadratic quantization of a weight [{string.Join(", ", weight.shape)}]: {problem}.");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+using TorchAO.Formats.Int8.Kernels;
+using Xunit;
+
+namespace TorchAO.Tests.Formats.Int8.Kernels;
+
+/// <summary>The paths over small whole numbers, where every partial sum is exact and order cannot matter.</summary>
+public sealed unsafe class Int8DotTests
+{
+    public static TheoryData<int, int> LengthsAndGroups()
+    {
+        var data = new TheoryData<int, int>();
+        foreach ((int length, int group) in new[]
+                 {
+                     (12, 3), (30, 10), (64, 16), (96, 32), (128, 64), (256, 128), (300, 100), (172, 43), (210, 70),
+                 })
+        {
+            data.Add(length, group);
+        }
+
+        for (int length = 1; length <= 140; length++)
+        {
+            data.Add(length, length);
+        }
+
+        return data;
+    }
+
+    [Theory]
+    [MemberData(nameof(LengthsAndGroups))]
+    public void All_paths_agree_bit_for_bit(int length, int group)
+    {
+        foreach (int m in new[] { 1, 2, 5, 8 })
+        {
+            var random = new Random((1000 * length) + group + m);
+            sbyte[] codes = [.. Enumerable.Range(0, length).Select(_ => (sbyte)random.Next(-128, 128))];
+            float[] scales = [.. Enumerable.Range(0, length / group).Select(_ => (float)random.Next(1, 5) / 4)];
+            float[] x = [.. Enumerable.Range(0, m * length).Select(_ => (float)random.Next(-8, 9))];
+            fixed (sbyte* c = codes)
+            fixed (float* s = scales, xs = x)
+            {
+                float[] expected = new float[m];
+                float[] wide512 = [.. Enumerable.Repeat(float.NaN, m)];
+                float[] wide256 = [.. Enumerable.Repeat(float.NaN, m)];
+                fixed (float* y = expected, y512 = wide512, y256 = wide256)
+                {
+                    Int8Dot.Scalar(c, s, length, group, xs, length, m, y);
+                    Int8Dot.Wide512(c, s, length, group, xs, length, m, y512);
+                    Int8Dot.Wide256(c, s, length, group, xs, length, m, y256);
+                }
+
+                Assert.Equal(expected, wide512);
+                Assert.Equal(expected, wide256);
+            }
+        }
+    }
+}

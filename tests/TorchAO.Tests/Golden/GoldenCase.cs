@@ -1,0 +1,34 @@
+using System.Text.Json;
+using static TorchSharp.torch;
+
+namespace TorchAO.Tests.Golden;
+
+/// <summary>One recorded call of torchao 0.9: what went in, what came out, how close ours must be.</summary>
+internal sealed record GoldenCase(
+    string Id,
+    string Call,
+    JsonElement Params,
+    IReadOnlyDictionary<string, GoldenTensor> Inputs,
+    IReadOnlyDictionary<string, GoldenTensor> Outputs,
+    string? ExpectedError)
+{
+    /// <summary>The letter before the first slash.</summary>
+    public string Area => Id[..Id.IndexOf('/', StringComparison.Ordinal)];
+
+    /// <summary>The part between the first and the second slash: one handler usually serves one family.</summary>
+    public string Family => Id.Split('/')[1];
+
+    public bool Has(string name) => Params.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null;
+
+    public string Text(string name) => Params.GetProperty(name).GetString()!;
+
+    public int Int(string name) => Params.GetProperty(name).GetInt32();
+
+    public double? Number(string name) => Has(name) ? Params.GetProperty(name).GetDouble() : null;
+
+    public bool Flag(string name, bool otherwise) => Has(name) ? Params.GetProperty(name).GetBoolean() : otherwise;
+
+    public long[] Longs(string name) => [.. Params.GetProperty(name).EnumerateArray().Select(value => value.GetInt64())];
+
+    public ScalarType? Dtype(string name) => Has(name) ? GoldenDtype.Parse(Text(name)) : null;
+}

@@ -1,0 +1,66 @@
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace TorchAO.Tests.Golden;
+
+/// <summary>The tensors of one case and the comparison of what we computed with what torchao recorded.</summary>
+internal sealed class GoldenRun(GoldenCase recorded, GoldenSet set)
+{
+    private readonly HashSet<string> compared = [];
+    private readonly List<string> problems = [];
+    private bool refused;
+
+    /// <summary>Reads an input; the scope of the run owns it.</summary>
+    public Tensor Input(string name) => set.Read(recorded.Area, recorded.Inputs[name]);
+
+    /// <summary>Reads a recorded output, for cases whose later steps start from it; the scope of the run owns it.</summary>
+    public Tensor Recorded(string name) => set.Read(recorded.Area, recorded.Outputs[name]);
+
+    public bool HasOutput(string name) => recorded.Outputs.ContainsKey(name);
+
+    /// <summary>Compares one output; outputs that the case did not record are skipped.</summary>
+    public void Expect(string name, Tensor? actual)
+    {
+        if (!recorded.Outputs.TryGetValue(name, out GoldenTensor? expected))
+        {
+            return;
+        }
+
+        compared.Add(name);
+        string? problem = actual is null
+            ? "we return none"
+            : GoldenComparison.Explain(actual, set.Read(recorded.Area, expected), expected.Tolerance);
+        if (problem is not null)
+        {
+            problems.Add($"{name}: {problem}");
+        }
+    }
+
+    /// <summary>Checks that we refuse what torchao refuses, with an exception that tells the user why.</summary>
+    public void Refuses(Action call)
+    {
+        refused = true;
+        Exception? thrown = Record.Exception(call);
+        if (thrown is not (QuantizationException or ArgumentException))
+        {
+            problems.Add($"torchao refuses with '{recorded.ExpectedError}', we {thrown?.ToString() ?? "accept"}");
+        }
+    }
+
+    /// <summary>Runs a handler on a case and lists everything that differs.</summary>
+    public static IReadOnlyList<string> Problems(GoldenCase recorded, GoldenSet set, IGoldenHandler handler)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        var run = new GoldenRun(recorded, set);
+        handler.Run(recorded, run);
+        run.problems.AddRange(recorded.Outputs.Where(output => output.Value.Tolerance.Mode != "info")
+            .Select(output => output.Key).Except(run.compared).Select(name => $"{name}: {handler.GetType().Name} left it out"));
+        if (recorded.ExpectedError is not null && !run.refused)
+        {
+            run.problems.Add($"{handler.GetType().Name} left out the error '{recorded.ExpectedError}'");
+        }
+
+        return run.problems;
+    }
+}

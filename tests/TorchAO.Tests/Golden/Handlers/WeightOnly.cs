@@ -1,0 +1,72 @@
+using System.Text.Json;
+using TorchAO.Configuration;
+using TorchAO.Formats;
+using TorchAO.Formats.Float8;
+using TorchAO.Formats.Int4;
+using TorchAO.Formats.Int8;
+using TorchAO.Modules;
+using TorchAO.Tensors;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TorchAO.Tests.Golden.Handlers;
+
+/// <summary>What the handlers of weight-only cases share: reading torchao's config, and quantizing with ours.</summary>
+internal static class WeightOnly
+{
+    /// <summary>Whether a case's config is one of ours, without options that we do not have.</summary>
+    public static bool HasConfig(GoldenCase recorded) =>
+        recorded.Area == "B" && recorded.Has("config") && recorded.Text("config") switch
+        {
+            "Int8WeightOnlyConfig" or "Float8WeightOnlyConfig" => true,
+            "Int4WeightOnlyConfig" => !UsesHqq(recorded) && HasTinygemmArithmetic(recorded),
+            _ => false,
+        };
+
+    /// <summary>Makes our config of torchao's.</summary>
+    public static QuantizeConfig Config(GoldenCase recorded)
+    {
+        JsonElement? groupSize = Argument(recorded, "group_size");
+        long? group = groupSize is { ValueKind: JsonValueKind.Number } given ? given.GetInt64() : null;
+        return recorded.Text("config") switch
+        {
+            "Int8WeightOnlyConfig" => new Int8WeightOnlyConfig { GroupSize = group },
+            "Int4WeightOnlyConfig" => new Int4WeightOnlyConfig { GroupSize = group },
+            _ => new Float8WeightOnlyConfig
+            {
+                WeightDType = GoldenDtype.Parse(Argument(recorded, "weight_dtype")!.Value.GetString()!),
+            },
+        };
+    }
+
+    /// <summary>Quantizes a weight; the caller disposes it.</summary>
+    public static QuantizedTensor Quantize(QuantizeConfig config, Tensor weight) =>
+        BuiltInFormats.Catalog.Handler(config).Quantize(weight, config);
+
+    /// <summary>Makes a layer; the caller disposes it.</summary>
+    public static QuantizedLinear Layer(QuantizeConfig config, Tensor weight, Tensor? bias)
+    {
+        QuantizedTensor quantized = Quantize(config, weight);
+        return new QuantizedLinear(
+            BuiltInFormats.Catalog.Format(quantized.Format).CreateExecutor(quantized),
+            bias is null ? null : new Parameter(bias));
+    }
+
+    private static bool UsesHqq(GoldenCase recorded) =>
+        Argument(recorded, "use_hqq") is { ValueKind: JsonValueKind.True };
+
+    private static bool HasTinygemmArithmetic(GoldenCase recorded)
+    {
+        string layout = recorded.Has("layout") ? recorded.Text("layout")
+            : Argument(recorded, "layout") is { ValueKind: JsonValueKind.String } given ? given.GetString()!
+            : "TensorCoreTiledLayout";
+        bool isUsualDomain = Argument(recorded, "zero_point_domain") is not { } domain || domain.GetString() is "NONE" or "FLOAT";
+        return isUsualDomain && (layout.StartsWith("TensorCoreTiledLayout", StringComparison.Ordinal)
+            || layout.StartsWith("Int4CPULayout", StringComparison.Ordinal));
+    }
+
+    private static JsonElement? Argument(GoldenCase recorded, string name) =>
+        recorded.Has("config_args") && recorded.Params.GetProperty("config_args").TryGetProperty(name, out JsonElement value)
+            ? value
+            : null;
+}

@@ -1,0 +1,90 @@
+using TorchAO.Configuration;
+using TorchAO.Formats.Int4;
+using TorchAO.Modules;
+using static TorchSharp.torch;
+
+namespace TorchAO.Tests.Golden.Handlers;
+
+/// <summary>One linear layer under a weight-only config: codes, parameters, dequantized weight and outputs.</summary>
+internal sealed class WeightOnlyLinearHandler : IGoldenHandler
+{
+    // torchao pads the rows to this length before it quantizes for the tinygemm layout.
+    private const long PaddedTo = 1024;
+
+    public bool Handles(GoldenCase recorded) => WeightOnly.HasConfig(recorded) && recorded.Outputs.ContainsKey("w_q");
+
+    public void Run(GoldenCase recorded, GoldenRun run)
+    {
+        QuantizeConfig config = WeightOnly.Config(recorded);
+        Tensor weight = run.Input("weight");
+        Tensor? bias = recorded.Inputs.ContainsKey("bias") ? run.Input("bias") : null;
+        using QuantizedLinear layer = WeightOnly.Layer(config, weight, bias);
+        run.Expect("w_dequant", layer.Weight.Dequantize());
+        if (layer.Weight is Int4Tensor int4)
+        {
+            run.Expect("w_q", int4.UnpackCodes());
+            ExpectParameters(config, weight, int4, run);
+        }
+        else
+        {
+            Tensor scale = layer.Weight.Components[1].Value;
+            Tensor shaped = layer.Weight.GroupSize == layer.Weight.Shape[1] ? scale.squeeze(1) : scale;
+            run.Expect("w_q", layer.Weight.Components[0].Value);
+            run.Expect("w_scale", shaped);
+
+            // torchao stores a zero point of zeros for int8; a symmetric tensor of ours has none.
+            run.Expect("w_zero_point", zeros(shaped.shape, dtype: ScalarType.Int64));
+        }
+
+        using IDisposable noGradient = no_grad();
+        foreach (string output in recorded.Outputs.Keys.Where(name => name.StartsWith('y')))
+        {
+            run.Expect(output, layer.call(run.Input("x" + output[1..])));
+        }
+    }
+
+    private static void ExpectParameters(QuantizeConfig config, Tensor weight, Int4Tensor quantized, GoldenRun run)
+    {
+        if (!run.HasOutput("w_packed.packed_weight") || run.Recorded("w_packed.packed_weight").dtype != ScalarType.Int32)
+        {
+            run.Expect("w_scale", quantized.Scale);
+            run.Expect("w_zero_point", quantized.ZeroPoint);
+            return;
+        }
+
+        // With the padding in place of torchao's, everything that it records has a counterpart, the kernel's order included.
+        using var padded = (Int4Tensor)WeightOnly.Quantize(
+            config, nn.functional.pad(weight, [0, PaddedTo - weight.size(1)]));
+        Tensor zeroPoint = padded.ZeroPoint!;
+        run.Expect("w_scale", padded.Scale);
+        run.Expect("w_zero_point", zeroPoint);
+        run.Expect("w_packed.scale_and_zero", stack([padded.Scale, zeroPoint], dim: 2).transpose(0, 1));
+        long tiles = 2 * run.Recorded("w_packed.packed_weight").size(3);
+        run.Expect("w_packed.packed_weight", PackTinygemm(padded.UnpackCodes(), tiles));
+    }
+
+    // libtorch's _convert_weight_to_int4pack: [N / 8][K / (16 · tiles)][32 lanes][tiles / 2] words of eight codes. Lane t has
+    // row t / 4 of its eight and, in each of two inner tiles of 16, the columns 2 (t mod 4) + {0, 1, 8, 9}.
+    private static Tensor PackTinygemm(Tensor codes, long tiles)
+    {
+        (long n, long k) = (codes.size(0), codes.size(1));
+        byte[] q = codes.contiguous().bytes.ToArray();
+        int[] columns = [0, 8, 16, 24, 1, 9, 17, 25];
+        long groups = k / (16 * tiles);
+        int[] words = new int[n / 8 * groups * 32 * (tiles / 2)];
+        for (int w = 0; w < words.Length; w++)
+        {
+            long pair = w % (tiles / 2);
+            long lane = w / (tiles / 2) % 32;
+            long group = w / (tiles / 2) / 32 % groups;
+            long row = (w / (tiles / 2) / 32 / groups * 8) + (lane / 4);
+            long column = (group * 16 * tiles) + (pair * 32) + (lane % 4 * 2);
+            for (int i = 0; i < 8; i++)
+            {
+                words[w] |= q[(row * k) + column + columns[i]] << (4 * i);
+            }
+        }
+
+        return tensor(words).view(n / 8, groups, 32, tiles / 2);
+    }
+}

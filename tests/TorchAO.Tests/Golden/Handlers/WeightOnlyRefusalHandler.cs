@@ -1,0 +1,25 @@
+using TorchAO.Configuration;
+using TorchAO.Formats;
+using TorchAO.Tensors;
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace TorchAO.Tests.Golden.Handlers;
+
+/// <summary>Shapes that a weight-only config does not fit: torchao leaves the module alone or fails, we give a reason.</summary>
+internal sealed class WeightOnlyRefusalHandler : IGoldenHandler
+{
+    public bool Handles(GoldenCase recorded) =>
+        recorded.Family is "skip" or "error" && WeightOnly.HasConfig(recorded);
+
+    public void Run(GoldenCase recorded, GoldenRun run)
+    {
+        QuantizeConfig config = WeightOnly.Config(recorded);
+        long[] shape = recorded.Longs("shape");
+        IQuantizeHandler handler = BuiltInFormats.Catalog.Handler(config);
+
+        Assert.NotNull(handler.ReasonToSkip(new WeightFacts(shape[0], shape[1], ScalarType.Float32, DeviceType.CPU), config));
+        run.Refuses(() => handler.Quantize(ones(shape), config).Dispose());
+    }
+}
