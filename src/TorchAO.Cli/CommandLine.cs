@@ -18,12 +18,6 @@ internal static class CommandLine
         var root = new RootCommand("Quantize language models and prove that they are still as good.")
         {
             json,
-            QuantizeCommand.Create(terminal),
-            ExplainCommand.Create(terminal),
-            GenerateCommand.Create(terminal),
-            ChatCommand.Create(terminal),
-            EvalCommand.Create(terminal),
-            InfoCommand.Create(terminal),
         };
         ParseResult parsed = root.Parse(args);
         terminal.IsJson = parsed.GetValue(json);

@@ -8,7 +8,7 @@ namespace TorchAO.Models.Llama;
 public sealed class RmsNorm : nn.Module<Tensor, Tensor>
 {
     private readonly double epsilon;
-    private Parameter gain;
+    private readonly Parameter weight; // the name under which .to() replaces it
 
     /// <summary>Creates the layer with a gain of 1.</summary>
     /// <param name="size">The last dimension.</param>
@@ -19,19 +19,8 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>
         : base(nameof(RmsNorm))
     {
         this.epsilon = epsilon;
-        gain = new Parameter(ones(size, dtype: dtype, device: device), requires_grad: false);
-        register_parameter("weight", gain);
-    }
-
-    /// <summary>Gets or sets the gain <c>[size]</c>; owned by the layer.</summary>
-    public Parameter Weight
-    {
-        get => gain;
-        set
-        {
-            gain = value;
-            register_parameter("weight", value);
-        }
+        weight = new Parameter(ones(size, dtype: dtype, device: device));
+        RegisterComponents();
     }
 
     /// <inheritdoc/>
@@ -41,9 +30,6 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>
         Tensor wide = input.to(ScalarType.Float32);
         Tensor variance = wide.mul(wide).mean([-1L], keepdim: true);
         Tensor normalized = wide.mul(variance.add(epsilon).rsqrt());
-        return normalized.to(input.dtype).mul(Current()).MoveToOuterDisposeScope();
+        return normalized.to(input.dtype).mul(weight).MoveToOuterDisposeScope();
     }
-
-    // .to() makes a new parameter; the registered one is the truth.
-    private Tensor Current() => get_parameter("weight")!;
 }
