@@ -27,6 +27,12 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
     /// <summary>Gets the shape.</summary>
     public LlamaConfig Config { get; }
 
+    /// <summary>Gets the device of the embedding, where ids must be.</summary>
+    public Device Device => model.Embedding.weight!.device;
+
+    /// <summary>Gets the type of activations.</summary>
+    public ScalarType DType => model.Embedding.weight!.dtype;
+
     /// <summary>Computes the scores of each next token.</summary>
     /// <param name="input">Token ids, int64 <c>[B, T]</c>.</param>
     /// <returns>Logits <c>[B, T, vocabulary]</c> in float32. The caller disposes them.</returns>

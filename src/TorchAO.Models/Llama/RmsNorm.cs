@@ -8,7 +8,7 @@ namespace TorchAO.Models.Llama;
 public sealed class RmsNorm : nn.Module<Tensor, Tensor>
 {
     private readonly double epsilon;
-    private readonly Parameter weight; // the name under which .to() replaces it
+    private Parameter weight; // the name under which .to() replaces it
 
     /// <summary>Creates the layer with a gain of 1.</summary>
     /// <param name="size">The last dimension.</param>
@@ -21,6 +21,17 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>
         this.epsilon = epsilon;
         weight = new Parameter(ones(size, dtype: dtype, device: device));
         RegisterComponents();
+    }
+
+    /// <summary>Sets the gain <c>[size]</c>; the layer owns it from then on.</summary>
+    internal Parameter Weight
+    {
+        set
+        {
+            weight.Dispose();
+            weight = value;
+            ConditionallyRegisterParameter("weight", value);
+        }
     }
 
     /// <inheritdoc/>

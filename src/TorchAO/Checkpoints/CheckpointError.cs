@@ -77,4 +77,16 @@ public enum CheckpointError
 
     /// <summary>The file became shorter while it was read.</summary>
     FileChanged,
+
+    /// <summary>A model, or a feature of one, that the file describes correctly and that is not supported here.</summary>
+    UnsupportedModel,
+
+    /// <summary>A file that a folder or an index promises is absent.</summary>
+    MissingFile,
+
+    /// <summary>A tensor has another shape than the model.</summary>
+    ShapeMismatch,
+
+    /// <summary>The model has no place for a tensor of the file.</summary>
+    UnexpectedTensor,
 }

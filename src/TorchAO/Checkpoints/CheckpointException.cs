@@ -32,7 +32,7 @@ public sealed class CheckpointException : Exception
     public CheckpointError Error { get; }
 
     /// <summary>Quotes a text out of an untrusted file: shortened, without control characters.</summary>
-    internal static string Quote(string text)
+    public static string Quote(string text)
     {
         var quoted = new StringBuilder("\"");
         foreach (Rune rune in text.EnumerateRunes().Take(LongestName))

@@ -12,7 +12,7 @@ namespace TorchAO.Checkpoints.Safetensors;
 /// <see cref="Map"/> and <see cref="Bytes"/> look at the memory mapping. Safe for concurrent readers.
 /// The file must not be truncated while mapped: the operating system ends a process that touches a lost page.
 /// </remarks>
-public sealed class SafetensorsFile : IDisposable
+public sealed class SafetensorsFile : ITensorSource
 {
     private const int LengthBytes = sizeof(ulong);
     private const int ChunkBytes = 1 << 30; // spans count in 32 bits, tensors do not
@@ -45,6 +45,15 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Gets all tensors in the order of their bytes.</summary>
     public IReadOnlyList<SafetensorsEntry> Entries { get; }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<TensorInfo> Tensors => [.. Entries.Select(Describe)];
+
+    /// <inheritdoc/>
+    public TensorInfo Describe(string name) => Describe(this[name]);
+
+    private static TensorInfo Describe(SafetensorsEntry entry) =>
+        new(entry.Name, SafetensorsDType.TypeOf(entry.DType), entry.Shape);
 
     /// <summary>Gets one tensor's entry.</summary>
     /// <exception cref="CheckpointException">The file has no tensor of this name; the message lists near ones.</exception>
