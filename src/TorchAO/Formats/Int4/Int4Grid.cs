@@ -7,7 +7,8 @@ namespace TorchAO.Formats.Int4;
 /// <summary>The values of 4-bit codes: <c>(code - 8) · scale + zero_point</c> with codes from 0 to 15.</summary>
 /// <param name="groupSize">The count of consecutive input features that share one scale.</param>
 /// <param name="mapping">How a group's values are laid onto the codes.</param>
-internal sealed class Int4Grid(long groupSize, MappingType mapping) : IQuantizationGrid
+/// <param name="isNarrow">Whether a symmetric grid leaves out its lowest code.</param>
+internal sealed class Int4Grid(long groupSize, MappingType mapping, bool isNarrow = false) : IQuantizationGrid
 {
     private const int Middle = 8;
 
@@ -20,6 +21,8 @@ internal sealed class Int4Grid(long groupSize, MappingType mapping) : IQuantizat
 
     private static readonly AffineScheme Shifted = new(QuantizedType.UInt4);
 
+    private static readonly QuantizedType Narrow = QuantizedType.Int4.Within(-7, 7);
+
     private static readonly AffineScheme Asymmetric = new(QuantizedType.UInt4)
     {
         Mapping = MappingType.Asymmetric,
@@ -29,7 +32,9 @@ internal sealed class Int4Grid(long groupSize, MappingType mapping) : IQuantizat
     };
 
     public QParams ChooseQParams(Tensor weight) => AffineRows.Choose(
-        weight, (1, groupSize), mapping == MappingType.Asymmetric ? Asymmetric : Signed with { Mapping = mapping });
+        weight, (1, groupSize), mapping == MappingType.Asymmetric
+            ? Asymmetric
+            : Signed with { Mapping = mapping, Target = isNarrow ? Narrow : QuantizedType.Int4 });
 
     public Tensor Quantize(Tensor weight, QParams qparams)
     {

@@ -20,6 +20,12 @@ public sealed record Int4WeightOnlyConfig : QuantizeConfig
     /// <value><see cref="MappingType.Asymmetric"/> (the default) stores a floating-point zero point for each scale and uses all
     /// sixteen codes; <see cref="MappingType.Symmetric"/> stores none.</value>
     public MappingType MappingType { get; init; } = MappingType.Asymmetric;
+
+    /// <summary>Gets whether a symmetric grid uses the codes -7 to 7 alone.</summary>
+    /// <value>Off by default: a step is 2/15 of the group's largest magnitude, as in torchao, and that magnitude itself is cut
+    /// by half a step on the positive side. On: a step is 1/7 of it, and both ends are met exactly. Asks for
+    /// <see cref="MappingType.Symmetric"/>.</value>
+    public bool NarrowRange { get; init; }
 }
 
 internal sealed class Int4WeightOnlyHandler : QuantizeHandler<Int4WeightOnlyConfig>
@@ -29,7 +35,11 @@ internal sealed class Int4WeightOnlyHandler : QuantizeHandler<Int4WeightOnlyConf
     public override string FormatName => Int4Format.FormatName;
 
     protected override string? ReasonToSkip(in WeightFacts weight, Int4WeightOnlyConfig config) =>
-        GroupSizes.ReasonToSkip(config.GroupSize, weight);
+        config.NarrowRange && config.MappingType != MappingType.Symmetric
+            ? throw new QuantizationException(
+                $"NarrowRange with MappingType {config.MappingType}, expected MappingType.Symmetric; the other grids use all " +
+                "sixteen codes, so leave NarrowRange off.")
+            : GroupSizes.ReasonToSkip(config.GroupSize, weight);
 
     protected override long PredictBytes(in WeightFacts weight, Int4WeightOnlyConfig config)
     {
@@ -42,5 +52,5 @@ internal sealed class Int4WeightOnlyHandler : QuantizeHandler<Int4WeightOnlyConf
         GroupSizes.Resolve(config.GroupSize, weight.InFeatures);
 
     protected override IQuantizationGrid CreateGrid(in WeightFacts weight, Int4WeightOnlyConfig config) =>
-        new Int4Grid(GroupSize(weight, config), config.MappingType);
+        new Int4Grid(GroupSize(weight, config), config.MappingType, config.NarrowRange);
 }

@@ -6,7 +6,8 @@ namespace TorchAO.Formats.Int8;
 
 /// <summary>The values of symmetric int8: <c>code · scale</c> with codes from -128 to 127.</summary>
 /// <param name="groupSize">The count of consecutive input features that share one scale.</param>
-internal sealed class Int8Grid(long groupSize) : IQuantizationGrid
+/// <param name="isNarrow">Whether code -128 is left out.</param>
+internal sealed class Int8Grid(long groupSize, bool isNarrow = false) : IQuantizationGrid
 {
     /// <summary>The codes and how values are laid onto them.</summary>
     public static readonly AffineScheme Scheme = new(QuantizedType.Int8)
@@ -15,7 +16,10 @@ internal sealed class Int8Grid(long groupSize) : IQuantizationGrid
         Epsilon = AffineRows.Float32Epsilon,
     };
 
-    public QParams ChooseQParams(Tensor weight) => AffineRows.Choose(weight, (1, groupSize), Scheme);
+    private static readonly AffineScheme NarrowScheme = Scheme with { Target = QuantizedType.Int8.Within(-127, 127) };
+
+    public QParams ChooseQParams(Tensor weight) =>
+        AffineRows.Choose(weight, (1, groupSize), isNarrow ? NarrowScheme : Scheme);
 
     public Tensor Quantize(Tensor weight, QParams qparams) => AffineRows.Quantize(weight, qparams, Scheme);
 

@@ -11,6 +11,10 @@ public sealed record Int8WeightOnlyConfig : QuantizeConfig
     /// <value>A divisor of <c>in_features</c>; <see langword="null"/> (the default) or -1 gives each row one scale. A weight
     /// whose rows it does not divide is left alone, with that reason in the report.</value>
     public long? GroupSize { get; init; }
+
+    /// <summary>Gets whether codes run from -127 to 127, so that a step is 1/127 of the largest magnitude.</summary>
+    /// <value>Off by default: 2/255 of it, as in torchao.</value>
+    public bool NarrowRange { get; init; }
 }
 
 internal sealed class Int8WeightOnlyHandler : QuantizeHandler<Int8WeightOnlyConfig>
@@ -29,5 +33,5 @@ internal sealed class Int8WeightOnlyHandler : QuantizeHandler<Int8WeightOnlyConf
         GroupSizes.Resolve(config.GroupSize, weight.InFeatures);
 
     protected override IQuantizationGrid CreateGrid(in WeightFacts weight, Int8WeightOnlyConfig config) =>
-        new Int8Grid(GroupSize(weight, config));
+        new Int8Grid(GroupSize(weight, config), config.NarrowRange);
 }
