@@ -1,0 +1,104 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using Spectre.Console;
+using TorchAO.Checkpoints;
+using TorchAO.Formats;
+using TorchAO.Models.Llama;
+using TorchAO.Models.Llama.Loading;
+using TorchAO.Runtime.Cpu;
+using TorchAO.Runtime.Libtorch;
+using static TorchSharp.torch;
+
+namespace TorchAO.Cli.Commands;
+
+/// <summary><c>torchao info</c>: this machine and this program, or a model on disk.</summary>
+internal static class InfoCommand
+{
+    public static Command Create(Terminal terminal)
+    {
+        var path = new Argument<string?>("path")
+        {
+            Description = "A model's folder, or a safetensors or llama2.c file; this machine and program if absent.",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        var command = new Command("info", "Describe a model on disk, or this machine and program.") { path };
+        command.SetAction(parsed =>
+        {
+            JsonObject facts = parsed.GetValue(path) is string model ? Model(model) : Machine();
+            if (terminal.IsJson)
+            {
+                terminal.WriteJson(facts);
+            }
+            else
+            {
+                Write(terminal.Screen, facts);
+            }
+
+            return ExitCode.Success;
+        });
+        return command;
+    }
+
+    private static JsonObject Machine()
+    {
+        NativeLoader.EnsureLoaded();
+        return new JsonObject
+        {
+            ["version"] = typeof(ModelExtensions).Assembly.GetName().Version!.ToString(3),
+            ["cpu"] = CpuFeatures.ModelName,
+            ["instruction_sets"] = CpuFeatures.InstructionSets,
+            ["threads"] = get_num_threads(),
+            ["cuda_devices"] = cuda.is_available() ? cuda.device_count() : 0,
+            ["libtorch"] = NativeLoader.Report!.LibtorchFolder,
+            ["torchsharp"] = NativeLoader.Report.TorchSharpLibrary,
+            ["relaxed_symbol_versions"] = new JsonArray([.. NativeLoader.Report.RelaxedVersions.Select(v => JsonValue.Create(v))]),
+            ["formats"] = new JsonArray([.. BuiltInFormats.Catalog.Formats.Select(format => JsonValue.Create(format.Name))]),
+            ["configs"] = new JsonArray([.. BuiltInFormats.Catalog.Handlers.Select(h => JsonValue.Create(h.ConfigName))]),
+        };
+    }
+
+    private static JsonObject Model(string path)
+    {
+        using ITensorSource source = LlamaLoader.OpenWeights(path);
+        IReadOnlyList<TensorInfo> tensors = source.Tensors;
+        var facts = new JsonObject { ["path"] = source.Path };
+        if (Directory.Exists(path) || path.EndsWith(".bin", StringComparison.OrdinalIgnoreCase))
+        {
+            LlamaConfig config = LlamaLoader.ReadConfig(path);
+            facts["family"] = config.ModelType;
+            facts["layers"] = config.Layers;
+            facts["hidden_size"] = config.HiddenSize;
+            facts["heads"] = $"{config.Heads} ({config.KeyValueHeads} for keys and values, {config.HeadSize} wide)";
+            facts["vocabulary"] = config.VocabSize;
+            facts["longest_sequence"] = config.MaxPositions;
+        }
+
+        facts["tensors"] = tensors.Count;
+        facts["elements"] = tensors.Sum(tensor => tensor.Elements);
+        facts["bytes"] = tensors.Sum(Bytes);
+        facts["types"] = new JsonObject([.. tensors.GroupBy(tensor => ScalarTypes.NameOf(tensor.DType)).Select(
+            group => KeyValuePair.Create<string, JsonNode?>(group.Key, group.Sum(Bytes)))]);
+        return facts;
+    }
+
+    private static long Bytes(TensorInfo tensor) => tensor.Elements * ScalarTypes.Of(tensor.DType).Bytes;
+
+    private static void Write(IAnsiConsole screen, JsonObject facts)
+    {
+        Grid grid = new Grid().AddColumn().AddColumn();
+        foreach ((string name, JsonNode? value) in facts)
+        {
+            string text = value switch
+            {
+                JsonArray array => array.Count == 0 ? "none" : string.Join(", ", array.Select(item => item!.ToString())),
+                JsonObject inner => string.Join(", ", inner.Select(pair => $"{pair.Key} {Sizes.Bytes((long)pair.Value!)}")),
+                JsonValue number when name == "bytes" => Sizes.Bytes((long)number),
+                null => "none",
+                _ => value.ToString(),
+            };
+            grid.AddRow(new Text(name.Replace('_', ' ')), new Text(text));
+        }
+
+        screen.Write(grid);
+    }
+}

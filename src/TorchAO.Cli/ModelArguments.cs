@@ -1,0 +1,73 @@
+using System.CommandLine;
+using TorchAO.Models.Llama;
+using TorchAO.Models.Llama.Loading;
+using TorchAO.Models.Text;
+using static TorchSharp.torch;
+
+namespace TorchAO.Cli;
+
+/// <summary>The options that say which model a command works on.</summary>
+internal sealed class ModelArguments
+{
+    private static readonly string[] DTypes = ["float32", "bfloat16", "float16"];
+
+    private readonly Option<string> model = new("--model", "-m")
+    {
+        Description = "A Hugging Face folder, a folder that quantize wrote, or a .bin file of llama2.c.",
+        DefaultValueFactory = _ => ShippedFiles.StoryModel,
+        HelpName = "path",
+    };
+
+    private readonly Option<string?> tokenizer = new("--tokenizer")
+    {
+        Description = "The tokenizer's file or folder; that of the model if absent.",
+        HelpName = "path",
+    };
+
+    private readonly Option<string?> dtype = new("--dtype")
+    {
+        Description = "The type of activations and unquantized weights; that of the checkpoint if absent.",
+    };
+
+    private readonly Option<string> device = new("--device", "-d")
+    {
+        Description = "Where the model runs, such as cpu or cuda:0.",
+        DefaultValueFactory = _ => "cpu",
+        HelpName = "name",
+    };
+
+    /// <summary>Adds the options to a command.</summary>
+    public void AddTo(Command command)
+    {
+        dtype.AcceptOnlyFromAmong(DTypes);
+        command.Add(model);
+        command.Add(tokenizer);
+        command.Add(dtype);
+        command.Add(device);
+    }
+
+    /// <summary>Gets the model's path.</summary>
+    public string Path(ParseResult parsed) => parsed.GetRequiredValue(model);
+
+    /// <summary>Loads the model. The caller disposes it.</summary>
+    public LlamaForCausalLM Load(ParseResult parsed) =>
+        LlamaLoader.Load(Path(parsed), DType(parsed), new Device(parsed.GetRequiredValue(device)));
+
+    /// <summary>Opens the tokenizer and verifies that it is the model's.</summary>
+    public Tokenizer OpenTokenizer(ParseResult parsed, LlamaForCausalLM loaded)
+    {
+        string path = Path(parsed);
+        string folder = Directory.Exists(path) ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
+        Tokenizer opened = Tokenizer.Open(parsed.GetValue(tokenizer) ?? folder);
+        opened.EnsureFits(loaded.Config.VocabSize);
+        return opened;
+    }
+
+    private ScalarType? DType(ParseResult parsed) => parsed.GetValue(dtype) switch
+    {
+        "float32" => ScalarType.Float32,
+        "bfloat16" => ScalarType.BFloat16,
+        "float16" => ScalarType.Float16,
+        _ => null,
+    };
+}
