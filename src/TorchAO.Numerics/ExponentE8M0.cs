@@ -54,7 +54,7 @@ public static class ExponentE8M0
     /// infinity the largest scale, zero the smallest.</param>
     /// <param name="rounding">The rule.</param>
     public static byte FromBlockMaximum<TElement>(float maximum, ScaleRounding rounding)
-        where TElement : struct, INumberFormat<TElement>
+        where TElement : struct, INumberFormat
     {
         maximum = MathF.Abs(maximum);
         if (float.IsNaN(maximum))
@@ -74,10 +74,10 @@ public static class ExponentE8M0
 
         return FromExponent(rounding switch
         {
-            ScaleRounding.Floor => Floor(maximum) - TElement.MaxExponent,
-            ScaleRounding.Ceiling => Ceiling(maximum) - TElement.MaxExponent,
-            ScaleRounding.Even => Floor(RoundMantissa(maximum, TElement.MantissaBits)) - TElement.MaxExponent,
-            ScaleRounding.RoundUp => Ceiling((double)maximum / TElement.MaxValue),
+            ScaleRounding.Floor => Floor(maximum) - FloatCodec<TElement>.MaxExponent,
+            ScaleRounding.Ceiling => Ceiling(maximum) - FloatCodec<TElement>.MaxExponent,
+            ScaleRounding.Even => Floor(RoundMantissa(maximum, TElement.MantissaBits)) - FloatCodec<TElement>.MaxExponent,
+            ScaleRounding.RoundUp => Ceiling((double)maximum / FloatCodec<TElement>.MaxValue),
             _ => throw new ArgumentOutOfRangeException(nameof(rounding), rounding, "An unknown rounding of scales."),
         });
     }

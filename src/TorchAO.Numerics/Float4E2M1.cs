@@ -4,13 +4,8 @@ namespace TorchAO.Numerics;
 /// Four bits: sign, two of exponent (bias 1), one of mantissa; the magnitudes 0, 0.5, 1, 1.5, 2, 3, 4 and 6.
 /// OCP Microscaling Formats (MX) specification 1.0, 2023.
 /// </summary>
-public readonly struct Float4E2M1 : INumberFormat<Float4E2M1>
+public readonly struct Float4E2M1 : INumberFormat
 {
-    private static readonly float[] Values = MiniFloat.DecodeTable(2, 1);
-
-    /// <inheritdoc/>
-    public static int Bits => 4;
-
     /// <inheritdoc/>
     public static int ExponentBits => 2;
 
@@ -18,43 +13,5 @@ public readonly struct Float4E2M1 : INumberFormat<Float4E2M1>
     public static int MantissaBits => 1;
 
     /// <inheritdoc/>
-    public static int MaxExponent => 2;
-
-    /// <inheritdoc/>
-    public static float MaxValue => 6f;
-
-    /// <inheritdoc/>
-    public static float MinNormal => 1f;
-
-    /// <inheritdoc/>
-    public static float MinSubnormal => 0.5f;
-
-    /// <inheritdoc/>
-    public static bool HasInfinity => false;
-
-    /// <inheritdoc/>
-    public static bool HasNaN => false;
-
-    private static MiniFloatLayout Layout => MiniFloatLayout.Finite(2, 1);
-
-    /// <summary>
-    /// The nearest code, ties to the even one; everything beyond ±6 becomes the largest value of its sign. NaN has no
-    /// code here: it becomes code 3 with its sign, the same byte as in torchao, and the block's scale has to tell.
-    /// </summary>
-    public static byte Encode(float value) => MiniFloat.Encode(value, Layout);
-
-    /// <inheritdoc/>
-    public static byte EncodeStochastic(float value, uint random) =>
-        MiniFloat.EncodeStochastic(value, random, Layout);
-
-    /// <inheritdoc/>
-    public static float Decode(byte code) => Values[code];
-
-    /// <inheritdoc/>
-    public static void Encode(ReadOnlySpan<float> source, Span<byte> destination) =>
-        MiniFloat.Encode(source, destination, Layout);
-
-    /// <inheritdoc/>
-    public static void Decode(ReadOnlySpan<byte> source, Span<float> destination) =>
-        MiniFloat.Decode(source, destination, Values);
+    public static SpecialCodes Specials => SpecialCodes.None;
 }

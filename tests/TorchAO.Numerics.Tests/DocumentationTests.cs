@@ -26,20 +26,20 @@ public sealed class DocumentationTests
     }
 
     private static string[] Row<TFormat>()
-        where TFormat : struct, INumberFormat<TFormat>
+        where TFormat : struct, INumberFormat
     {
-        float beyond = TFormat.Decode(TFormat.Encode(TFormat.MaxValue * 1.2f));
+        float beyond = FloatCodec<TFormat>.Decode(FloatCodec<TFormat>.Encode(FloatCodec<TFormat>.MaxValue * 1.2f));
         return
         [
             typeof(TFormat).Name,
-            TFormat.Bits.ToString(CultureInfo.InvariantCulture),
+            FloatCodec<TFormat>.Bits.ToString(CultureInfo.InvariantCulture),
             TFormat.ExponentBits.ToString(CultureInfo.InvariantCulture),
             TFormat.MantissaBits.ToString(CultureInfo.InvariantCulture),
-            TFormat.MaxValue.ToString(CultureInfo.InvariantCulture),
-            Power(TFormat.MinNormal),
-            Power(TFormat.MinSubnormal),
-            TFormat.HasInfinity ? "yes" : "no",
-            TFormat.HasNaN ? "yes" : "no",
+            FloatCodec<TFormat>.MaxValue.ToString(CultureInfo.InvariantCulture),
+            Power(FloatCodec<TFormat>.MinNormal),
+            Power(FloatCodec<TFormat>.MinSubnormal),
+            FloatCodec<TFormat>.HasInfinity ? "yes" : "no",
+            FloatCodec<TFormat>.HasNaN ? "yes" : "no",
             float.IsNaN(beyond) ? "NaN" : float.IsInfinity(beyond) ? "infinity" : "largest",
         ];
     }

@@ -87,9 +87,9 @@ public sealed class FloatXTests
         FloatX format = new(exponentBits, mantissaBits);
         Func<float, byte> named = (exponentBits, mantissaBits) switch
         {
-            (3, 2) => Float6E3M2.Encode,
-            (2, 3) => Float6E2M3.Encode,
-            _ => Float4E2M1.Encode,
+            (3, 2) => FloatCodec<Float6E3M2>.Encode,
+            (2, 3) => FloatCodec<Float6E2M3>.Encode,
+            _ => FloatCodec<Float4E2M1>.Encode,
         };
         for (int i = 0; i < 1 << 16; i++)
         {

@@ -4,7 +4,7 @@ namespace TorchAO.Numerics.Tests;
 
 /// <summary>What every small floating-point format promises, over all of its codes.</summary>
 public abstract class NumberFormatTests<TFormat>
-    where TFormat : struct, INumberFormat<TFormat>
+    where TFormat : struct, INumberFormat
 {
     private readonly SlowDefinition _definition;
 
@@ -16,8 +16,8 @@ public abstract class NumberFormatTests<TFormat>
         for (int code = 0; code < _definition.FiniteCodes; code++)
         {
             float expected = (float)_definition.ValueOf(code);
-            Assert.Equal(expected, TFormat.Decode((byte)code));
-            float negative = TFormat.Decode((byte)(code | _definition.SignBit));
+            Assert.Equal(expected, FloatCodec<TFormat>.Decode((byte)code));
+            float negative = FloatCodec<TFormat>.Decode((byte)(code | _definition.SignBit));
             Assert.Equal(-expected, negative);
             Assert.True(float.IsNegative(negative), $"code {code} with its sign");
         }
@@ -26,21 +26,21 @@ public abstract class NumberFormatTests<TFormat>
     [Fact]
     public void Encoding_what_a_code_decodes_to_gives_the_code_back()
     {
-        for (int code = 0; code < 1 << TFormat.Bits; code++)
+        for (int code = 0; code < 1 << FloatCodec<TFormat>.Bits; code++)
         {
-            float value = TFormat.Decode((byte)code);
+            float value = FloatCodec<TFormat>.Decode((byte)code);
             if (float.IsNaN(value))
             {
-                float back = TFormat.Decode(TFormat.Encode(value));
+                float back = FloatCodec<TFormat>.Decode(FloatCodec<TFormat>.Encode(value));
                 Assert.True(float.IsNaN(back), $"code {code}");
                 Assert.Equal((code & _definition.SignBit) != 0, float.IsNegative(back));
                 continue;
             }
 
-            Assert.Equal(code, TFormat.Encode(value));
+            Assert.Equal(code, FloatCodec<TFormat>.Encode(value));
             if (float.IsFinite(value))
             {
-                Assert.Equal(code, TFormat.EncodeSaturating(value));
+                Assert.Equal(code, FloatCodec<TFormat>.EncodeSaturating(value));
             }
         }
     }
@@ -50,7 +50,7 @@ public abstract class NumberFormatTests<TFormat>
     {
         for (int code = 1; code < _definition.FiniteCodes; code++)
         {
-            Assert.True(TFormat.Decode((byte)(code - 1)) < TFormat.Decode((byte)code), $"code {code}");
+            Assert.True(FloatCodec<TFormat>.Decode((byte)(code - 1)) < FloatCodec<TFormat>.Decode((byte)code), $"code {code}");
         }
     }
 
@@ -60,19 +60,19 @@ public abstract class NumberFormatTests<TFormat>
         for (int code = 0; code < _definition.FiniteCodes - 1; code++)
         {
             float middle = (float)((_definition.ValueOf(code) + _definition.ValueOf(code + 1)) / 2);
-            Assert.Equal(code + code % 2, TFormat.Encode(middle));
-            Assert.Equal(code, TFormat.Encode(MathF.BitDecrement(middle)));
-            Assert.Equal(code + 1, TFormat.Encode(MathF.BitIncrement(middle)));
-            Assert.Equal((code + code % 2) | _definition.SignBit, TFormat.Encode(-middle));
+            Assert.Equal(code + code % 2, FloatCodec<TFormat>.Encode(middle));
+            Assert.Equal(code, FloatCodec<TFormat>.Encode(MathF.BitDecrement(middle)));
+            Assert.Equal(code + 1, FloatCodec<TFormat>.Encode(MathF.BitIncrement(middle)));
+            Assert.Equal((code + code % 2) | _definition.SignBit, FloatCodec<TFormat>.Encode(-middle));
         }
     }
 
     [Fact]
     public void Signed_zeros_keep_their_signs()
     {
-        Assert.Equal(0, TFormat.Encode(0f));
-        Assert.Equal(_definition.SignBit, TFormat.Encode(-0f));
-        Assert.Equal(_definition.SignBit, TFormat.Encode(-float.Epsilon));
+        Assert.Equal(0, FloatCodec<TFormat>.Encode(0f));
+        Assert.Equal(_definition.SignBit, FloatCodec<TFormat>.Encode(-0f));
+        Assert.Equal(_definition.SignBit, FloatCodec<TFormat>.Encode(-float.Epsilon));
     }
 
     [Theory]
@@ -83,9 +83,9 @@ public abstract class NumberFormatTests<TFormat>
     [InlineData(float.PositiveInfinity)]
     public void Saturation_gives_the_largest_value_of_the_sign(float factor)
     {
-        float value = TFormat.MaxValue * factor;
-        Assert.Equal(TFormat.MaxValue, TFormat.Decode(TFormat.EncodeSaturating(value)));
-        Assert.Equal(-TFormat.MaxValue, TFormat.Decode(TFormat.EncodeSaturating(-value)));
+        float value = FloatCodec<TFormat>.MaxValue * factor;
+        Assert.Equal(FloatCodec<TFormat>.MaxValue, FloatCodec<TFormat>.Decode(FloatCodec<TFormat>.EncodeSaturating(value)));
+        Assert.Equal(-FloatCodec<TFormat>.MaxValue, FloatCodec<TFormat>.Decode(FloatCodec<TFormat>.EncodeSaturating(-value)));
     }
 
     [Fact]
@@ -94,8 +94,8 @@ public abstract class NumberFormatTests<TFormat>
         float[] values = DenseValues();
         byte[] plain = new byte[values.Length];
         byte[] saturating = new byte[values.Length];
-        TFormat.Encode(values, plain);
-        TFormat.EncodeSaturating(values, saturating);
+        FloatCodec<TFormat>.Encode(values, plain);
+        FloatCodec<TFormat>.EncodeSaturating(values, saturating);
         for (int i = 0; i < values.Length; i++)
         {
             if (!float.IsNaN(values[i]))
@@ -118,14 +118,14 @@ public abstract class NumberFormatTests<TFormat>
             byte[] codes = new byte[length];
             byte[] saturating = new byte[length];
             float[] decoded = new float[length];
-            TFormat.Encode(source, codes);
-            TFormat.EncodeSaturating(source, saturating);
-            TFormat.Decode(codes, decoded);
+            FloatCodec<TFormat>.Encode(source, codes);
+            FloatCodec<TFormat>.EncodeSaturating(source, saturating);
+            FloatCodec<TFormat>.Decode(codes, decoded);
             for (int i = 0; i < length; i++)
             {
-                Assert.Equal(TFormat.Encode(source[i]), codes[i]);
-                Assert.Equal(TFormat.EncodeSaturating(source[i]), saturating[i]);
-                Assert.Equal(TFormat.Decode(codes[i]), decoded[i]);
+                Assert.Equal(FloatCodec<TFormat>.Encode(source[i]), codes[i]);
+                Assert.Equal(FloatCodec<TFormat>.EncodeSaturating(source[i]), saturating[i]);
+                Assert.Equal(FloatCodec<TFormat>.Decode(codes[i]), decoded[i]);
             }
         }
     }
@@ -141,11 +141,11 @@ public abstract class NumberFormatTests<TFormat>
         }
 
         byte[] codes = new byte[values.Length];
-        TFormat.Encode(values, codes);
+        FloatCodec<TFormat>.Encode(values, codes);
         for (int i = 0; i < values.Length; i++)
         {
-            Assert.Equal(TFormat.Encode(values[i]), codes[i]);
-            Assert.Equal(TFormat.HasNaN, float.IsNaN(TFormat.Decode(codes[i])));
+            Assert.Equal(FloatCodec<TFormat>.Encode(values[i]), codes[i]);
+            Assert.Equal(FloatCodec<TFormat>.HasNaN, float.IsNaN(FloatCodec<TFormat>.Decode(codes[i])));
             Assert.Equal(float.IsNegative(values[i]), (codes[i] & _definition.SignBit) != 0);
         }
     }
@@ -153,8 +153,8 @@ public abstract class NumberFormatTests<TFormat>
     [Fact]
     public void A_short_destination_is_refused()
     {
-        Assert.Throws<ArgumentException>(() => TFormat.Encode(new float[3], new byte[2]));
-        Assert.Throws<ArgumentException>(() => TFormat.Decode(new byte[3], new float[2]));
+        Assert.Throws<ArgumentException>(() => FloatCodec<TFormat>.Encode(new float[3], new byte[2]));
+        Assert.Throws<ArgumentException>(() => FloatCodec<TFormat>.Decode(new byte[3], new float[2]));
     }
 
     [Fact]
@@ -164,7 +164,7 @@ public abstract class NumberFormatTests<TFormat>
         {
             for (int code = 0; code < _definition.FiniteCodes; code++)
             {
-                Assert.Equal(code, TFormat.EncodeStochastic(TFormat.Decode((byte)code), random));
+                Assert.Equal(code, FloatCodec<TFormat>.EncodeStochastic(FloatCodec<TFormat>.Decode((byte)code), random));
             }
         }
     }
@@ -183,7 +183,7 @@ public abstract class NumberFormatTests<TFormat>
             double sum = 0;
             for (int i = 0; i < draws; i++)
             {
-                float rounded = TFormat.Decode(TFormat.EncodeStochastic(value, random[(ulong)i]));
+                float rounded = FloatCodec<TFormat>.Decode(FloatCodec<TFormat>.EncodeStochastic(value, random[(ulong)i]));
                 Assert.True(rounded == (float)low || rounded == (float)(low + step), $"{value:R} became {rounded:R}");
                 sum += rounded;
             }
@@ -199,14 +199,14 @@ public abstract class NumberFormatTests<TFormat>
     [Fact]
     public void Constants_are_those_of_the_codes()
     {
-        Assert.Equal(TFormat.Bits, 1 + TFormat.ExponentBits + TFormat.MantissaBits);
-        Assert.Equal((float)_definition.Largest, TFormat.MaxValue);
-        Assert.Equal(TFormat.MaxExponent, Math.ILogB(TFormat.MaxValue));
-        Assert.Equal((float)_definition.ValueOf(1), TFormat.MinSubnormal);
-        Assert.Equal((float)_definition.ValueOf(1 << TFormat.MantissaBits), TFormat.MinNormal);
-        float[] all = [.. Enumerable.Range(0, 1 << TFormat.Bits).Select(code => TFormat.Decode((byte)code))];
-        Assert.Equal(TFormat.HasInfinity, all.Any(float.IsInfinity));
-        Assert.Equal(TFormat.HasNaN, all.Any(float.IsNaN));
+        Assert.Equal(FloatCodec<TFormat>.Bits, 1 + TFormat.ExponentBits + TFormat.MantissaBits);
+        Assert.Equal((float)_definition.Largest, FloatCodec<TFormat>.MaxValue);
+        Assert.Equal(FloatCodec<TFormat>.MaxExponent, Math.ILogB(FloatCodec<TFormat>.MaxValue));
+        Assert.Equal((float)_definition.ValueOf(1), FloatCodec<TFormat>.MinSubnormal);
+        Assert.Equal((float)_definition.ValueOf(1 << TFormat.MantissaBits), FloatCodec<TFormat>.MinNormal);
+        float[] all = [.. Enumerable.Range(0, 1 << FloatCodec<TFormat>.Bits).Select(code => FloatCodec<TFormat>.Decode((byte)code))];
+        Assert.Equal(FloatCodec<TFormat>.HasInfinity, all.Any(float.IsInfinity));
+        Assert.Equal(FloatCodec<TFormat>.HasNaN, all.Any(float.IsNaN));
     }
 
     /// <summary>What the format's own cast makes of a number that may be too large.</summary>

@@ -62,7 +62,7 @@ public sealed class ModuleRules : IReadOnlyList<ModuleRule>
     }
 
     /// <summary>Says whether a rule's pattern matches a name, whatever the rules before it say.</summary>
-    public bool Matches(int index, string moduleName) => patterns[index].IsMatch(moduleName);
+    internal bool Matches(int index, string moduleName) => patterns[index].IsMatch(moduleName);
 
     /// <inheritdoc/>
     public IEnumerator<ModuleRule> GetEnumerator() => rules.GetEnumerator();

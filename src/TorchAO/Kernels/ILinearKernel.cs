@@ -8,7 +8,7 @@ namespace TorchAO.Kernels;
 public interface ILinearKernel<in TWeight>
     where TWeight : QuantizedTensor
 {
-    /// <summary>Gets the name in reports: format, device, operation, such as <c>int8.cpu.gemv</c>.</summary>
+    /// <summary>Gets the name in reports: format, device, operation, such as <c>int8.cpu.linear</c>.</summary>
     string Name { get; }
 
     /// <summary>Says why the kernel cannot take a problem, or <see langword="null"/> if it can. Pure; looks at nothing but the problem.</summary>

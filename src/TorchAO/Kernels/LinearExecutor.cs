@@ -11,7 +11,7 @@ public abstract class LinearExecutor : IDisposable
     public abstract QuantizedTensor Weight { get; }
 
     /// <summary>Computes <c>y = x · Wᵀ + b</c> for activations of any rank, with the gradient to <paramref name="input"/>.</summary>
-    /// <param name="input">Activations <c>[…, K]</c> in float32, float16 or bfloat16; an empty batch is fine.</param>
+    /// <param name="input">Activations <c>[…, K]</c> in float32, float16, bfloat16 or float64; an empty batch is fine.</param>
     /// <param name="bias">The bias <c>[N]</c>, or <see langword="null"/>.</param>
     /// <returns>The result <c>[…, N]</c> in the type of the activations. The caller disposes it.</returns>
     /// <exception cref="QuantizationException">Shape, type or device of the input, or the shape of the bias, does not fit the weight.</exception>

@@ -1,8 +1,9 @@
+using System.Text.RegularExpressions;
 using Xunit;
 
 namespace TorchAO.Architecture.Tests.Docs;
 
-public sealed class PageTests
+public sealed partial class PageTests
 {
     private static readonly PageChecks repository = new(Repository.Files, Repository.Read);
 
@@ -29,8 +30,7 @@ public sealed class PageTests
     [Fact]
     public void The_map_links_to_every_project()
     {
-        HashSet<string> linked =
-            [.. new MarkdownPage("MAP.md", Repository.Read("MAP.md")).Links.Select(link => link.Target.TrimEnd('/'))];
+        HashSet<string> linked = Targets("MAP.md");
         IEnumerable<string> projects = Repository.Files.Where(file => file.EndsWith(".csproj", StringComparison.Ordinal))
             .Select(file => Path.GetDirectoryName(file)!.Replace('\\', '/'));
 
@@ -40,15 +40,53 @@ public sealed class PageTests
     }
 
     [Fact]
-    public void The_map_links_to_every_format()
+    public void The_map_links_to_every_folder_of_a_room()
     {
-        string map = Repository.Read("MAP.md");
-        IEnumerable<string> folders = Repository.Sources("src/TorchAO/Formats").Select(file => file.Split('/')[3])
-            .Where(segment => !segment.EndsWith(".cs", StringComparison.Ordinal)).Distinct();
+        HashSet<string> linked = Targets("MAP.md");
+        IEnumerable<string> folders = Repository.Sources("src").Select(file => file.Split('/'))
+            .Where(segments => segments.Length > 3).Select(segments => string.Join('/', segments[..3])).Distinct();
 
         Offences.AssertNone(
-            folders.Where(folder => !map.Contains($"src/TorchAO/Formats/{folder}", StringComparison.Ordinal)),
-            "Add the format's folder to MAP.md.");
+            folders.Where(folder => !linked.Contains(folder)).Select(folder => $"MAP.md has no link to {folder}"),
+            "One line a folder: what it owns and where to start reading.");
+    }
+
+    [Fact]
+    public void The_map_links_to_the_page_of_every_format()
+    {
+        HashSet<string> linked = Targets("MAP.md");
+        IEnumerable<string> pages = Repository.Sources("src/TorchAO/Formats").Select(file => file.Split('/'))
+            .Where(segments => segments.Length > 4).Select(segments => $"src/TorchAO/Formats/{segments[3]}/README.md").Distinct();
+
+        Offences.AssertNone(pages.Where(page => !linked.Contains(page)), "Write the format's page and add it to MAP.md.");
+    }
+
+    [Theory]
+    [InlineData("docs")]
+    [InlineData("docs/adr")]
+    public void The_index_of_a_folder_lists_each_of_its_pages(string folder)
+    {
+        HashSet<string> linked = Targets($"{folder}/README.md");
+        IEnumerable<string> pages = Repository.Files.Where(file => file.EndsWith(".md", StringComparison.Ordinal)
+            && Path.GetDirectoryName(file)!.Replace('\\', '/') == folder).Select(file => Path.GetFileName(file));
+
+        Offences.AssertNone(
+            pages.Where(page => page != "README.md" && !linked.Contains(page)), $"Add the page to {folder}/README.md.");
+    }
+
+    [Fact]
+    public void Decisions_are_numbered_without_a_gap_and_have_the_same_parts()
+    {
+        string[] decisions = [.. Repository.Files.Where(file => DecisionPath().IsMatch(file)).Order(StringComparer.Ordinal)];
+
+        Offences.AssertNone(
+            [
+                .. decisions.Where((file, i) => !Repository.Read(file).StartsWith($"# {i + 1}. ", StringComparison.Ordinal)
+                    || !Path.GetFileName(file).StartsWith($"{i + 1:0000}-", StringComparison.Ordinal)),
+                .. decisions.Where(file => !new[] { "context", "choice", "cost", "how-to-undo" }
+                    .All(new MarkdownPage(file, Repository.Read(file)).Anchors.Contains)),
+            ],
+            "A decision is one numbered page: context, choice, cost, how to undo.");
     }
 
     [Theory]
@@ -74,4 +112,10 @@ public sealed class PageTests
 
         Assert.Equal("README.md(4) runs src/Gone, which does not exist", Assert.Single(planted.DeadCommands(page)));
     }
+
+    private static HashSet<string> Targets(string page) =>
+        [.. new MarkdownPage(page, Repository.Read(page)).Links.Select(link => link.Target.TrimEnd('/'))];
+
+    [GeneratedRegex("^docs/adr/[0-9][^/]*$")]
+    private static partial Regex DecisionPath();
 }

@@ -7,6 +7,7 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
     public static RoomTable Product { get; } = new(
     [
         new("Errors", "TorchAO.QuantizationException"),
+        new("Errors", "TorchAO.NearNames"),
         new("Errors", "TorchAO.Checkpoints.CheckpointException", "Errors"),
         new("Errors", "TorchAO.Checkpoints.CheckpointError"),
 

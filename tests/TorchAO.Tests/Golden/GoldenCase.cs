@@ -15,8 +15,13 @@ internal sealed record GoldenCase(
     /// <summary>The letter before the first slash.</summary>
     public string Area => Id[..Id.IndexOf('/', StringComparison.Ordinal)];
 
-    /// <summary>The part between the first and the second slash: one handler usually serves one family.</summary>
-    public string Family => Id.Split('/')[1];
+    /// <summary>The part between the first and the second slash, for lists of what is missing.</summary>
+    public string Family => Id.Split('/').ElementAtOrDefault(1) ?? "";
+
+    /// <summary>Whether the recorded call begins with this function; what follows it are further steps and remarks.</summary>
+    public bool Calls(string function) =>
+        Call.StartsWith(function, StringComparison.Ordinal)
+        && (Call.Length == function.Length || !(char.IsLetterOrDigit(Call[function.Length]) || Call[function.Length] == '_'));
 
     public bool Has(string name) =>
         Params.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null;

@@ -9,7 +9,7 @@ internal sealed class GoldenRun(GoldenCase recorded, GoldenSet set)
 {
     private readonly HashSet<string> compared = [];
     private readonly List<string> problems = [];
-    private bool refused;
+    private bool answeredError;
 
     /// <summary>Reads an input; the scope of the run owns it.</summary>
     public Tensor Input(string name) => set.Read(recorded.Area, recorded.Inputs[name]);
@@ -41,11 +41,29 @@ internal sealed class GoldenRun(GoldenCase recorded, GoldenSet set)
     /// <summary>Checks that we refuse what torchao refuses, with an exception that tells the user why.</summary>
     public void Refuses(Action call)
     {
-        refused = true;
+        answeredError = true;
         Exception? thrown = Record.Exception(call);
         if (thrown is not (QuantizationException or ArgumentException))
         {
             problems.Add($"torchao refuses with '{recorded.ExpectedError}', we {thrown?.ToString() ?? "accept"}");
+        }
+    }
+
+    /// <summary>Checks that we compute what a defect of torchao's makes it refuse.</summary>
+    public void Accepts(Action call)
+    {
+        answeredError = true;
+        call();
+    }
+
+    /// <summary>Checks that an output records a defect of torchao's that ours does not share.</summary>
+    public void Differs(string name, Tensor actual)
+    {
+        compared.Add(name);
+        GoldenTensor expected = recorded.Outputs[name];
+        if (GoldenComparison.Explain(actual, set.Read(recorded.Area, expected), expected.Tolerance) is null)
+        {
+            problems.Add($"{name}: the handler says that torchao is wrong here, and ours is the same");
         }
     }
 
@@ -58,7 +76,7 @@ internal sealed class GoldenRun(GoldenCase recorded, GoldenSet set)
         run.problems.AddRange(recorded.Outputs.Where(output => output.Value.Tolerance.Mode != "info")
             .Select(output => output.Key).Except(run.compared)
             .Select(name => $"{name}: {handler.GetType().Name} left it out"));
-        if (recorded.ExpectedError is not null && !run.refused)
+        if (recorded.ExpectedError is not null && !run.answeredError)
         {
             run.problems.Add($"{handler.GetType().Name} left out the error '{recorded.ExpectedError}'");
         }

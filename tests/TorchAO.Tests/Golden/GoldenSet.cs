@@ -11,7 +11,8 @@ internal sealed class GoldenSet
     private readonly Dictionary<string, string> files;
     private readonly Dictionary<string, (JsonElement Header, byte[] Bytes, int Start)> opened = [];
 
-    private GoldenSet(string folder)
+    /// <summary>Reads the index of a folder; tensors are read when they are asked for.</summary>
+    public GoldenSet(string folder)
     {
         this.folder = folder;
         using FileStream stream = File.OpenRead(Path.Combine(folder, "index.json"));

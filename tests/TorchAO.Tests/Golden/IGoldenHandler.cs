@@ -4,7 +4,7 @@ namespace TorchAO.Tests.Golden;
 /// part.</summary>
 internal interface IGoldenHandler
 {
-    /// <summary>Whether this handler runs a case, decided by its call, area, family or parameters; never by its full
+    /// <summary>Whether this handler runs a case, decided by its area, call, parameters and tensors, never by its
     /// id, so that an unseen set of the same shape runs too.</summary>
     bool Handles(GoldenCase recorded);
 

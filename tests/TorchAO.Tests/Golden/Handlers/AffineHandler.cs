@@ -8,8 +8,7 @@ namespace TorchAO.Tests.Golden.Handlers;
 internal sealed class AffineHandler : IGoldenHandler
 {
     public bool Handles(GoldenCase recorded) =>
-        recorded.Area == "A" && recorded.Call.StartsWith("choose_qparams_affine", StringComparison.Ordinal)
-        && (recorded.Family.StartsWith("affine", StringComparison.Ordinal) || recorded.Family == "minmax");
+        recorded.Area == "A" && recorded.Has("target_dtype");
 
     public void Run(GoldenCase recorded, GoldenRun run)
     {

@@ -6,7 +6,7 @@ namespace TorchAO.Tests.Golden.Handlers;
 /// <summary>fake_quantize_affine and fake_quantize_affine_cachemask.</summary>
 internal sealed class FakeQuantizeHandler : IGoldenHandler
 {
-    public bool Handles(GoldenCase recorded) => recorded.Area == "A" && recorded.Family == "fake_quantize";
+    public bool Handles(GoldenCase recorded) => recorded.Area == "A" && recorded.Calls("fake_quantize_affine");
 
     public void Run(GoldenCase recorded, GoldenRun run)
     {

@@ -6,12 +6,13 @@ namespace TorchAO.Tests.Golden.Handlers;
 /// <summary>Tensor-wise float8, and the casts that it stands on.</summary>
 internal sealed class Float8Handler : IGoldenHandler
 {
-    public bool Handles(GoldenCase recorded) => recorded.Area == "A" && recorded.Family is "float8" or "float8_cast";
+    public bool Handles(GoldenCase recorded) =>
+        recorded.Area == "A" && (recorded.Calls("choose_qparams_affine_float8") || IsCast(recorded));
 
     public void Run(GoldenCase recorded, GoldenRun run)
     {
         Tensor x = run.Input("x");
-        if (recorded.Family == "float8_cast")
+        if (IsCast(recorded))
         {
             RunCasts(recorded, run, x);
             return;
@@ -25,6 +26,8 @@ internal sealed class Float8Handler : IGoldenHandler
         run.Expect("dq", Float8Quantization.Dequantize(codes, scale, x.dtype));
         run.Expect("q_small_scale", Float8Quantization.Quantize(x, scale * 0.25, target));
     }
+
+    private static bool IsCast(GoldenCase recorded) => recorded.Calls("Tensor.to(float8)");
 
     private static void RunCasts(GoldenCase recorded, GoldenRun run, Tensor x)
     {

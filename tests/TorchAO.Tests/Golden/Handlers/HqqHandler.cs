@@ -6,7 +6,8 @@ namespace TorchAO.Tests.Golden.Handlers;
 /// <summary>choose_qparams_and_quantize_affine_hqq.</summary>
 internal sealed class HqqHandler : IGoldenHandler
 {
-    public bool Handles(GoldenCase recorded) => recorded.Area == "A" && recorded.Family == "hqq";
+    public bool Handles(GoldenCase recorded) =>
+        recorded.Area == "A" && recorded.Calls("choose_qparams_and_quantize_affine_hqq");
 
     public void Run(GoldenCase recorded, GoldenRun run)
     {

@@ -6,7 +6,8 @@ namespace TorchAO.Tests.Golden.Handlers;
 /// <summary>choose_qparams_and_quantize_affine_qqq and dequantize_affine_qqq.</summary>
 internal sealed class QqqHandler : IGoldenHandler
 {
-    public bool Handles(GoldenCase recorded) => recorded.Area == "A" && recorded.Family == "qqq";
+    public bool Handles(GoldenCase recorded) =>
+        recorded.Area == "A" && recorded.Calls("choose_qparams_and_quantize_affine_qqq");
 
     public void Run(GoldenCase recorded, GoldenRun run)
     {

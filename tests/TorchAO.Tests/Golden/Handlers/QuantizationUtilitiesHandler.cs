@@ -10,7 +10,7 @@ internal sealed class QuantizationUtilitiesHandler : IGoldenHandler
     {
         ["quantize_activation_per_token_absmax"] = PerToken,
         ["dynamically_quantize_per_channel"] = PerChannel,
-        ["groupwise"] = Groupwise,
+        ["get_groupwise_affine_qparams"] = Groupwise,
         ["per_token_dynamic_quant"] = (_, run) =>
             run.Expect("y", TokenQuantization.FakeQuantizeAsymmetric(run.Input("x"))),
         ["quant_int8_dynamic_per_token_linear"] = Linear,
@@ -19,11 +19,10 @@ internal sealed class QuantizationUtilitiesHandler : IGoldenHandler
     };
 
     public bool Handles(GoldenCase recorded) =>
-        recorded.Area == "A" && recorded.Family == "utils" && Calls.ContainsKey(Name(recorded));
+        recorded.Area == "A" && Calls.Keys.Any(recorded.Calls);
 
-    public void Run(GoldenCase recorded, GoldenRun run) => Calls[Name(recorded)](recorded, run);
-
-    private static string Name(GoldenCase recorded) => recorded.Id.Split('/')[2];
+    public void Run(GoldenCase recorded, GoldenRun run) =>
+        Calls[Calls.Keys.Single(recorded.Calls)](recorded, run);
 
     private static void PerToken(GoldenCase recorded, GoldenRun run)
     {
