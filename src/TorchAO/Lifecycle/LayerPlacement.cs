@@ -34,6 +34,7 @@ internal static class LayerPlacement
                 $"[{linear.out_features}, {linear.in_features}]; build the model from the checkpoint's own configuration.");
         }
 
+        RequireBiasFits(site);
         return Place(site, executor);
     }
 
@@ -41,7 +42,6 @@ internal static class LayerPlacement
     public static LayerOutcome Place(LinearSite site, LinearExecutor executor)
     {
         Linear linear = site.Linear!;
-        RequireBiasFits(site.Name, linear, executor);
         bool isShared = site.TiedTo is not null || site.Share.Holders-- > 1;
         if (site.ReasonNotToSwap(typeof(QuantizedLinear)) is not null)
         {
@@ -69,6 +69,18 @@ internal static class LayerPlacement
         return LayerOutcome.Swapped;
     }
 
+    /// <summary>Checks that a layer's bias is as long as its weight has rows.</summary>
+    public static void RequireBiasFits(LinearSite site)
+    {
+        Linear linear = site.Linear!;
+        if (linear.bias is { } bias && (bias.dim() != 1 || bias.size(0) != linear.out_features))
+        {
+            throw new QuantizationException(
+                $"module '{site.Name}': the bias has shape [{string.Join(", ", bias.shape)}], expected [{linear.out_features}], " +
+                $"the rows of its weight [{string.Join(", ", linear.weight!.shape)}].");
+        }
+    }
+
     /// <summary>Gives a quantized layer its floating-point weight back.</summary>
     public static void Restore(LinearSite site)
     {
@@ -89,16 +101,6 @@ internal static class LayerPlacement
         }
 
         quantized.Dispose();
-    }
-
-    private static void RequireBiasFits(string name, Linear linear, LinearExecutor executor)
-    {
-        if (linear.bias is { } bias && (bias.dim() != 1 || bias.size(0) != executor.Weight.Shape[0]))
-        {
-            throw new QuantizationException(
-                $"module '{name}': the bias has shape [{string.Join(", ", bias.shape)}], expected [{executor.Weight.Shape[0]}] " +
-                $"as the weight is [{string.Join(", ", executor.Weight.Shape)}]; repair the layer.");
-        }
     }
 
     private static void MoveBias(Linear linear, Device device)

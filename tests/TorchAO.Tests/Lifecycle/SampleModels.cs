@@ -7,10 +7,14 @@ namespace TorchAO.Tests.Lifecycle;
 /// <summary>A layer in a field that admits any module.</summary>
 internal sealed class OpenBlock : nn.Module<Tensor, Tensor>
 {
-    private readonly nn.Module<Tensor, Tensor> up = nn.Linear(64, 32);
+    private readonly nn.Module<Tensor, Tensor> up;
 
-    public OpenBlock()
-        : base(nameof(OpenBlock)) => RegisterComponents();
+    public OpenBlock(int width = 64)
+        : base(nameof(OpenBlock))
+    {
+        up = nn.Linear(width, width / 2);
+        RegisterComponents();
+    }
 
     public nn.Module<Tensor, Tensor> Up => up;
 
@@ -30,10 +34,14 @@ internal sealed class OpenBlock : nn.Module<Tensor, Tensor>
 /// <summary>A layer in a field that admits nothing but <see cref="Linear"/>, called past the hooks.</summary>
 internal sealed class SealedBlock : nn.Module<Tensor, Tensor>
 {
-    private readonly Linear up = nn.Linear(64, 32);
+    private readonly Linear up;
 
-    public SealedBlock()
-        : base(nameof(SealedBlock)) => RegisterComponents();
+    public SealedBlock(int width = 64)
+        : base(nameof(SealedBlock))
+    {
+        up = nn.Linear(width, width / 2);
+        RegisterComponents();
+    }
 
     public Linear Up => up;
 
