@@ -117,3 +117,42 @@ internal sealed class TiedModel : nn.Module<Tensor, Tensor>
         return (head.forward(x) - twin.forward(x)).MoveToOuterDisposeScope();
     }
 }
+
+/// <summary>An embedding and two output layers over one parameter, in fields that admit nothing but <see cref="Linear"/>.</summary>
+internal sealed class SealedTiedModel : nn.Module<Tensor, Tensor>
+{
+    private readonly Embedding tokens = nn.Embedding(32, 64);
+    private readonly Linear head = nn.Linear(64, 32, hasBias: false);
+    private readonly Linear twin = nn.Linear(64, 32, hasBias: false);
+
+    public SealedTiedModel()
+        : base(nameof(SealedTiedModel))
+    {
+        head.weight = tokens.weight!;
+        twin.weight = tokens.weight!;
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor input)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor x = tokens.forward(input);
+        return (head.forward(x) + twin.forward(x)).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>Attention that libtorch keeps to itself, before a layer in an open field.</summary>
+internal sealed class AttentionBlock : nn.Module<Tensor, Tensor>
+{
+    private readonly MultiheadAttention attention = nn.MultiheadAttention(64, 2);
+    private readonly nn.Module<Tensor, Tensor> up = nn.Linear(64, 64);
+
+    public AttentionBlock()
+        : base(nameof(AttentionBlock)) => RegisterComponents();
+
+    public override Tensor forward(Tensor input)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return up.forward(attention.forward(input, input, input, null, false, null).Item1).MoveToOuterDisposeScope();
+    }
+}
