@@ -15,7 +15,7 @@ public static class ModelExtensions
     /// <returns>What became of each layer.</returns>
     /// <exception cref="QuantizationException">Nothing would be quantized, or too little; a weight is not finite; a layer is
     /// quantized in another way. The message says what to do, and whether the model was changed.</exception>
-    /// <exception cref="OperationCanceledException">The token was cancelled; layers done so far stay quantized.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled; the model is as it was.</exception>
     public static QuantizeReport Quantize(this nn.Module model, QuantizeConfig config, QuantizeOptions? options = null) =>
         model.Quantize(Everything(config), options);
 

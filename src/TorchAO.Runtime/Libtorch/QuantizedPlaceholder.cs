@@ -49,6 +49,9 @@ public sealed unsafe class QuantizedPlaceholder : IDisposable
     /// <summary>Gets K, the count of input features.</summary>
     public long Columns { get; }
 
+    /// <summary>Gets whether the bias of the layer asked for a gradient before the placeholder was installed.</summary>
+    public bool BiasRequiresGrad { get; private set; }
+
     /// <summary>Gets the exception of the newest product with a placeholder on this thread, <see langword="null"/> if
     /// it succeeded: the original behind TorchSharp's exception.</summary>
     public static Exception? LastError => QuantizedDispatch.LastError;
@@ -99,8 +102,9 @@ public sealed unsafe class QuantizedPlaceholder : IDisposable
     /// serves one layer.</param>
     /// <remarks>
     /// libtorch adds a layer's bias by <c>addmm</c>, which no C# kernel can serve, so the forward callback adds it: the
-    /// layer's <c>bias</c> reads <see langword="null"/> from now on, and a copy stays registered under its name, for
-    /// <c>state_dict</c> and for the callback, which <see cref="BiasOf"/> gives it to. No gradient reaches it.
+    /// layer's <c>bias</c> reads <see langword="null"/> from now on, and the parameter stays registered under its name, for
+    /// <c>state_dict</c> and for the callback, which <see cref="BiasOf"/> gives it to. No gradient reaches it, so that it
+    /// is marked as one that needs none.
     /// </remarks>
     /// <exception cref="ArgumentException">The layer's weight has another shape.</exception>
     /// <exception cref="InvalidOperationException">The placeholder is in a layer already.</exception>
@@ -116,17 +120,13 @@ public sealed unsafe class QuantizedPlaceholder : IDisposable
                 $"A placeholder [{Rows}, {Columns}] does not fit a weight [{string.Join(", ", weight.shape)}].", nameof(linear));
         }
 
-        if (linear.bias is { } bias)
+        if (LinearParameters.TakeBias(linear) is { } bias)
         {
-            using IDisposable noGrad = no_grad();
-            Parameter copy = new(bias.clone().DetachFromDisposeScope(), requires_grad: false);
-            copy.DetachFromDisposeScope();
-            linear.bias = null;
-            linear.register_parameter("bias", copy);
+            BiasRequiresGrad = bias.requires_grad;
+            bias.requires_grad = false;
         }
 
-        Parameter weightParameter = new(own, requires_grad: false); // takes the tensor over
-        weightParameter.DetachFromDisposeScope();
+        Parameter weightParameter = LinearParameters.Adopt(own, requiresGrad: false);
         tensor = null;
         linear.weight = weightParameter;
         Installed.AddOrUpdate(linear, this);

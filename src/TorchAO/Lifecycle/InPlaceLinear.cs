@@ -18,8 +18,11 @@ internal static class InPlaceLinear
             ? executor
             : null;
 
-    /// <summary>Makes a layer run an executor, which the layer owns from then on; its old weight is disposed.</summary>
-    public static void Install(Linear linear, LinearExecutor executor)
+    /// <summary>Makes a layer run an executor, which the layer owns from then on.</summary>
+    /// <param name="linear">The layer.</param>
+    /// <param name="executor">The weight that it runs.</param>
+    /// <param name="keepsWeight">Whether another module still needs the old weight, which is disposed otherwise.</param>
+    public static void Install(Linear linear, LinearExecutor executor, bool keepsWeight)
     {
         var weakLayer = new WeakReference<Linear>(linear);
         var placeholder = QuantizedPlaceholder.Create(
@@ -29,6 +32,11 @@ internal static class InPlaceLinear
             input => executor.Compute(input, weakLayer.TryGetTarget(out Linear? layer) ? QuantizedPlaceholder.BiasOf(layer) : null),
             executor.ComputeInputGradient,
             released: () => Release(weakLayer, executor));
+        if (keepsWeight)
+        {
+            LinearParameters.TakeWeight(linear);
+        }
+
         placeholder.InstallInto(linear);
         Executors.AddOrUpdate(linear, executor);
     }
@@ -36,24 +44,25 @@ internal static class InPlaceLinear
     /// <summary>Gives a layer a floating-point weight and its bias back.</summary>
     public static void Restore(Linear linear, LinearExecutor executor)
     {
-        Tensor weight = executor.Weight.Dequantize().DetachFromDisposeScope();
-        Parameter? bias = QuantizedPlaceholder.BiasOf(linear);
-        Tensor? copy = bias?.detach().clone().DetachFromDisposeScope();
+        bool biasRequiresGrad = QuantizedPlaceholder.Find(linear.weight!) is { BiasRequiresGrad: true };
+        using IDisposable noGradient = no_grad();
+        Parameter weight = LinearParameters.Adopt(executor.Weight.Dequantize(), requiresGrad: true);
         Executors.Remove(linear);
-        linear.weight = new Parameter(weight);
-        if (copy is not null)
+        linear.weight = weight; // disposes the placeholder, and so the executor
+        if (QuantizedPlaceholder.BiasOf(linear) is { } bias)
         {
-            linear.bias = new Parameter(copy);
-            bias!.Dispose();
+            LinearParameters.PutBias(linear, bias);
+            bias.requires_grad = biasRequiresGrad;
         }
     }
 
-    // The last reference to the placeholder is gone: with the layer, or because the layer got another weight. TorchSharp's
-    // Linear disposes the fields that it knows, so the registered bias is ours to end with the layer.
+    // The last reference to the placeholder is gone, with the layer or in Restore, which takes the layer off the table first.
+    // TorchSharp's Linear disposes its two fields, not what is registered, so the bias is ours to end with the layer.
     private static void Release(WeakReference<Linear> weakLayer, LinearExecutor executor)
     {
         executor.Dispose();
-        if (weakLayer.TryGetTarget(out Linear? layer) && layer.weight is null or { IsInvalid: true })
+        if (weakLayer.TryGetTarget(out Linear? layer)
+            && Executors.TryGetValue(layer, out LinearExecutor? current) && current == executor)
         {
             QuantizedPlaceholder.BiasOf(layer)?.Dispose();
         }

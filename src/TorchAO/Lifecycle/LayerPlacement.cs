@@ -1,6 +1,6 @@
-using System.Reflection;
 using TorchAO.Kernels;
 using TorchAO.Modules;
+using TorchAO.Runtime.Libtorch;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -9,11 +9,6 @@ namespace TorchAO.Lifecycle;
 /// <summary>Puts quantized weights into linear layers: what quantizing a model and loading a quantized one share.</summary>
 internal static class LayerPlacement
 {
-    // The setter of Linear.weight disposes the old parameter, which a tied module may still need.
-    private static readonly FieldInfo WeightField = typeof(Linear).GetField(
-        "_weight", BindingFlags.Instance | BindingFlags.NonPublic)
-        ?? throw new MissingFieldException("TorchSharp's Linear has no field _weight; use TorchSharp 0.107.");
-
     /// <summary>Places a quantized weight at a module's path.</summary>
     /// <param name="sites">The model's layers, from <see cref="ModuleWalker.Find"/>.</param>
     /// <param name="name">The module's path, such as <c>model.layers.0.mlp.up_proj</c>.</param>
@@ -39,6 +34,7 @@ internal static class LayerPlacement
                 $"[{linear.out_features}, {linear.in_features}]; build the model from the checkpoint's own configuration.");
         }
 
+        RequireBiasFits(site);
         return Place(site, executor);
     }
 
@@ -46,27 +42,43 @@ internal static class LayerPlacement
     public static LayerOutcome Place(LinearSite site, LinearExecutor executor)
     {
         Linear linear = site.Linear!;
-        if (site.TiedTo is not null || site.Share.Holders-- > 1)
-        {
-            ReleaseWeight(linear);
-        }
-
+        bool isShared = site.TiedTo is not null || site.Share.Holders-- > 1;
         if (site.ReasonNotToSwap(typeof(QuantizedLinear)) is not null)
         {
             MoveBias(linear, executor.Weight.Device);
-            InPlaceLinear.Install(linear, executor);
+            InPlaceLinear.Install(linear, executor, isShared);
             return LayerOutcome.InPlace;
         }
 
-        var replacement = new QuantizedLinear(executor, CopyBias(linear.bias, executor.Weight.Device));
+        MoveBias(linear, executor.Weight.Device);
+        var replacement = new QuantizedLinear(executor, linear.bias);
         replacement.train(linear.training);
         foreach (ModuleSlot slot in site.Slots)
         {
             slot.Set(replacement);
         }
 
+        // The bias has moved; the weight too, if another module still needs it.
+        LinearParameters.TakeBias(linear);
+        if (isShared)
+        {
+            LinearParameters.TakeWeight(linear);
+        }
+
         linear.Dispose();
         return LayerOutcome.Swapped;
+    }
+
+    /// <summary>Checks that a layer's bias is as long as its weight has rows.</summary>
+    public static void RequireBiasFits(LinearSite site)
+    {
+        Linear linear = site.Linear!;
+        if (linear.bias is { } bias && (bias.dim() != 1 || bias.size(0) != linear.out_features))
+        {
+            throw new QuantizationException(
+                $"module '{site.Name}': the bias has shape [{string.Join(", ", bias.shape)}], expected [{linear.out_features}], " +
+                $"the rows of its weight [{string.Join(", ", linear.weight!.shape)}].");
+        }
     }
 
     /// <summary>Gives a quantized layer its floating-point weight back.</summary>
@@ -79,7 +91,9 @@ internal static class LayerPlacement
         }
 
         var quantized = (QuantizedLinear)site.Layer;
-        Linear replacement = quantized.Dequantize();
+        using IDisposable noGradient = no_grad();
+        Parameter weight = LinearParameters.Adopt(quantized.Weight.Dequantize(), requiresGrad: true);
+        Linear replacement = LinearParameters.CreateLayer(weight, quantized.TakeBias());
         replacement.train(quantized.training);
         foreach (ModuleSlot slot in site.Slots)
         {
@@ -89,29 +103,12 @@ internal static class LayerPlacement
         quantized.Dispose();
     }
 
-    /// <summary>Takes a weight that other modules share out of a layer without disposing it.</summary>
-    public static void ReleaseWeight(Linear linear)
-    {
-        Tensor placeholder = empty([linear.out_features, linear.in_features], device: META).DetachFromDisposeScope();
-        WeightField.SetValue(linear, new Parameter(placeholder, requires_grad: false).DetachFromDisposeScope());
-    }
-
-    private static Parameter? CopyBias(Parameter? bias, Device device)
-    {
-        if (bias is null)
-        {
-            return null;
-        }
-
-        using Tensor detached = bias.detach();
-        return new Parameter(detached.to(device, copy: true).DetachFromDisposeScope(), bias.requires_grad);
-    }
-
     private static void MoveBias(Linear linear, Device device)
     {
         if (linear.bias is { } bias && (bias.device_type != device.type || bias.device_index != device.index))
         {
-            linear.bias = CopyBias(bias, device);
+            using IDisposable noGradient = no_grad();
+            linear.bias = LinearParameters.Adopt(bias.detach().to(device, disposeAfter: true), bias.requires_grad);
         }
     }
 }

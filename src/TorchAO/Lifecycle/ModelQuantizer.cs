@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Lifecycle;
 
-/// <summary>Carries a plan out, layer by layer, and takes it back.</summary>
+/// <summary>Carries a plan out and takes it back.</summary>
 internal static class ModelQuantizer
 {
     public static QuantizeReport Explain(nn.Module model, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options) =>
@@ -22,16 +22,7 @@ internal static class ModelQuantizer
         // Weights must be ordinary tensors even if the caller is in inference mode: gradients may pass them later.
         using IDisposable ordinary = inference_mode(false);
         using IDisposable noGradient = no_grad();
-        var done = new List<LayerReport>();
-        foreach (LayerPlan plan in plans)
-        {
-            options.CancellationToken.ThrowIfCancellationRequested();
-            LayerReport report = plan.Handler is null ? plan.Report : Apply(plan, catalog, options, done.Count(layer => layer.IsQuantized));
-            done.Add(report);
-            options.Progress?.Report(report);
-        }
-
-        return new QuantizeReport(done);
+        return Place(Prepare(plans, catalog, options));
     }
 
     /// <summary>Gives every quantized layer its floating-point weight back.</summary>
@@ -57,26 +48,80 @@ internal static class ModelQuantizer
         return [.. sites.Select(site => site.Name)];
     }
 
-    private static LayerReport Apply(LayerPlan plan, FormatCatalog catalog, QuantizeOptions options, int before)
+    // All weights are quantized before the first is placed: an error or a cancellation leaves the model as it was, at the
+    // cost of having both kinds of weights for a while.
+    private static List<PreparedLayer> Prepare(IReadOnlyList<LayerPlan> plans, FormatCatalog catalog, QuantizeOptions options)
     {
-        LinearExecutor? executor = null;
+        var prepared = new List<PreparedLayer>();
+        bool isComplete = false;
         try
         {
+            foreach (LayerPlan plan in plans)
+            {
+                options.CancellationToken.ThrowIfCancellationRequested();
+                prepared.Add(plan.Handler is null ? new(plan.Site, plan.Report, null) : Prepare(plan, catalog, options));
+                options.Progress?.Report(prepared[^1].Report);
+            }
+
+            isComplete = true;
+            return prepared;
+        }
+        finally
+        {
+            foreach (PreparedLayer layer in isComplete ? [] : prepared)
+            {
+                layer.Executor?.Dispose();
+            }
+        }
+    }
+
+    private static PreparedLayer Prepare(LayerPlan plan, FormatCatalog catalog, QuantizeOptions options)
+    {
+        QuantizedTensor? quantized = null;
+        try
+        {
+            LayerPlacement.RequireBiasFits(plan.Site);
             using Tensor detached = plan.Site.Linear!.weight!.detach();
             using Tensor moved = detached.to(plan.Device!);
-            QuantizedTensor quantized = plan.Handler!.Quantize(moved, plan.Report.Config!);
+            quantized = plan.Handler!.Quantize(moved, plan.Report.Config!);
             double? noise = options.MeasureError ? SignalToNoise(moved, quantized) : null;
-            executor = catalog.Format(quantized.Format).CreateExecutor(quantized);
-            long bytes = quantized.Bytes;
-            LayerOutcome outcome = LayerPlacement.Place(plan.Site, executor);
-            return plan.Report with { Outcome = outcome, BytesAfter = bytes, SignalToNoiseDecibels = noise };
+            LinearExecutor executor = catalog.Format(quantized.Format).CreateExecutor(quantized);
+            return new(plan.Site, plan.Report with { BytesAfter = quantized.Bytes, SignalToNoiseDecibels = noise }, executor);
         }
-        catch (Exception e) when (e is not OperationCanceledException)
+        catch (Exception e)
         {
-            executor?.Dispose();
+            quantized?.Dispose();
             throw new QuantizationException(
-                $"module '{plan.Site.Name}' could not be quantized: {e.Message.Split('\n')[0]} The {before} layers before it are " +
-                "quantized and work; it and those after it are as they were. Call Dequantize() to go back.", e);
+                $"module '{plan.Site.Name}' could not be quantized by {plan.Report.Config}: {e.Message.Split('\n')[0]} Repair the " +
+                "layer or skip it by a rule; nothing was changed.", e);
+        }
+    }
+
+    private static QuantizeReport Place(List<PreparedLayer> prepared)
+    {
+        var done = new List<LayerReport>();
+        try
+        {
+            foreach (PreparedLayer layer in prepared)
+            {
+                done.Add(layer.Executor is null
+                    ? layer.Report
+                    : layer.Report with { Outcome = LayerPlacement.Place(layer.Site, layer.Executor) });
+            }
+
+            return new QuantizeReport(done);
+        }
+        catch (Exception e)
+        {
+            foreach (PreparedLayer layer in prepared.Skip(done.Count))
+            {
+                layer.Executor?.Dispose();
+            }
+
+            throw new QuantizationException(
+                $"module '{prepared[done.Count].Site.Name}' could not be replaced in its holder: {e.Message.Split('\n')[0]} The " +
+                $"{done.Count(layer => layer.IsQuantized)} layers before it are quantized and work, those after it are as they " +
+                "were. Repair the holder, or call Dequantize() to go back.", e);
         }
     }
 
@@ -87,4 +132,7 @@ internal static class ModelQuantizer
         Tensor error = exact - quantized.Dequantize(ScalarType.Float32).to(ScalarType.Float64);
         return 20 * Math.Log10(exact.norm().item<double>() / error.norm().item<double>());
     }
+
+    /// <summary>A layer of a plan with its quantized weight, not yet placed.</summary>
+    private sealed record PreparedLayer(LinearSite Site, LayerReport Report, LinearExecutor? Executor);
 }

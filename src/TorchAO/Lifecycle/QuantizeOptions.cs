@@ -25,9 +25,9 @@ public sealed record QuantizeOptions
     /// <value><see langword="false"/> by default.</value>
     public bool MeasureError { get; init; }
 
-    /// <summary>Gets who is told of each layer as it is done.</summary>
+    /// <summary>Gets who is told of each layer as its weight is quantized; the model changes after the last.</summary>
     public IProgress<LayerReport>? Progress { get; init; }
 
-    /// <summary>Gets the token that stops the walk between two layers; layers already done stay quantized.</summary>
+    /// <summary>Gets the token that stops the work between two layers; the model is then as it was.</summary>
     public CancellationToken CancellationToken { get; init; }
 }

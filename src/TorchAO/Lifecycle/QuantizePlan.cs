@@ -5,6 +5,7 @@ using TorchAO.Kernels;
 using TorchAO.Modules;
 using TorchAO.Tensors;
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace TorchAO.Lifecycle;
@@ -109,7 +110,7 @@ internal sealed class QuantizePlan
 
         if (site.Linear is not { } linear)
         {
-            return Leave(LayerOutcome.Skipped, "libtorch keeps this module's projections to itself; write it with Linear layers");
+            return Leave(LayerOutcome.Skipped, ReasonOfOpaque(site.Layer));
         }
 
         Tensor weight = linear.weight ?? throw new QuantizationException($"module '{site.Name}': the layer has no weight.");
@@ -123,7 +124,13 @@ internal sealed class QuantizePlan
             return Leave(LayerOutcome.Skipped, "the weight is on the meta device and has no values; load it first");
         }
 
+        if (weight.numel() == 0)
+        {
+            return Leave(LayerOutcome.Skipped, $"the weight [{string.Join(", ", weight.shape)}] is empty");
+        }
+
         Device device = rule.Device ?? options.Device ?? weight.device;
+        RequireDevice(site, device);
         IQuantizeHandler handler = catalog.Handler(config);
         if (weight.dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))
         {
@@ -131,9 +138,45 @@ internal sealed class QuantizePlan
         }
 
         WeightFacts facts = WeightFacts.Of(weight) with { Device = device.type };
-        return handler.ReasonToSkip(facts, config) is { } reason
+        return ReasonToSkip(site, config, handler, facts) is { } reason
             ? Leave(LayerOutcome.Skipped, reason)
             : DecideFitting(site, config, handler, facts, device);
+    }
+
+    // TorchSharp knows neither the count of heads nor the other arguments, so that no module of ours could take the place;
+    // nor is there a way to the tensor that the native product reads. torchao leaves these projections in float too.
+    private static string ReasonOfOpaque(nn.Module layer) =>
+        (layer is MultiheadAttention ? "in_proj and out_proj stay" : "its projections stay") +
+        " in floating point: libtorch multiplies by them inside one native call. To quantize them, build the module of " +
+        "Linear layers and nn.functional.scaled_dot_product_attention";
+
+    private static string? ReasonToSkip(LinearSite site, QuantizeConfig config, IQuantizeHandler handler, in WeightFacts facts)
+    {
+        try
+        {
+            return handler.ReasonToSkip(facts, config);
+        }
+        catch (QuantizationException e)
+        {
+            throw new QuantizationException($"module '{site.Name}', {config}: {e.Message} Nothing was changed.", e);
+        }
+    }
+
+    private static void RequireDevice(LinearSite site, Device device)
+    {
+        bool isUsable = device.type switch
+        {
+            DeviceType.CPU => true,
+            DeviceType.CUDA => cuda.is_available() && device.index < cuda.device_count(),
+            _ => false,
+        };
+        if (!isUsable)
+        {
+            throw new QuantizationException(
+                $"module '{site.Name}': the quantized weight is to go to {device}, expected cpu" +
+                (cuda.is_available() ? $" or cuda:0 to cuda:{cuda.device_count() - 1}" : "; libtorch sees no CUDA device here") +
+                ". Change the device of the rule or of QuantizeOptions; nothing was changed.");
+        }
     }
 
     private LayerPlan DecideFitting(

@@ -1,4 +1,5 @@
 using TorchAO.Kernels;
+using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -65,16 +66,20 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
     /// <returns>A layer with the dequantized weight and a copy of the bias. The caller disposes it.</returns>
     public Linear Dequantize()
     {
-        Linear linear = nn.Linear(InFeatures, OutFeatures, hasBias: false, device: Weight.Device, dtype: Weight.DType);
+        using IDisposable noGradient = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        linear.weight = new Parameter(Weight.Dequantize().DetachFromDisposeScope());
-        if (biasParameter is not null)
-        {
-            using Tensor detached = biasParameter.detach();
-            linear.bias = new Parameter(detached.clone().DetachFromDisposeScope(), biasParameter.requires_grad);
-        }
+        return LinearParameters.CreateLayer(
+            LinearParameters.Adopt(Weight.Dequantize(), requiresGrad: true),
+            biasParameter is null ? null : LinearParameters.Adopt(biasParameter.detach().clone(), biasParameter.requires_grad));
+    }
 
-        return linear;
+    /// <summary>Takes the bias out of a layer that is about to be disposed.</summary>
+    internal Parameter? TakeBias()
+    {
+        Parameter? bias = biasParameter;
+        biasParameter = null;
+        _internal_params.Remove("bias");
+        return bias;
     }
 
     /// <inheritdoc/>

@@ -1,7 +1,9 @@
 using TorchAO.Configuration;
+using TorchAO.Formats;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Lifecycle;
+using TorchSharp;
 using TorchSharp.Modules;
 using Xunit;
 using static TorchSharp.torch;
@@ -51,16 +53,94 @@ public sealed class MisuseTests
         string message = Message(() => model.Quantize(new Int4WeightOnlyConfig { GroupSize = 48 }));
 
         Assert.Contains("up (Linear)", message, StringComparison.Ordinal);
-        Assert.Contains("48", message, StringComparison.Ordinal);
+        Assert.Contains("in_features 64", message, StringComparison.Ordinal);
+        Assert.Contains("GroupSize 48; use 16, 32 or 64", message, StringComparison.Ordinal);
+        Assert.Contains("nothing was changed", message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-5)]
+    public void A_group_size_that_fits_no_weight_is_an_error_that_names_layer_and_config(long groupSize)
+    {
+        using var model = new OpenBlock();
+
+        string message = Message(() => model.Explain(new Int4WeightOnlyConfig { GroupSize = groupSize }));
+
+        Assert.Contains("module 'up', Int4WeightOnlyConfig", message, StringComparison.Ordinal);
+        Assert.Contains($"GroupSize is {groupSize}, expected a positive count", message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void A_weight_that_is_not_a_number_is_an_error_before_anything_changes()
+    public void A_group_that_fits_some_layers_skips_the_others_with_a_reason()
+    {
+        using Sequential model = nn.Sequential(("wide", nn.Linear(64, 48)), ("narrow", nn.Linear(48, 8)));
+
+        QuantizeReport report = model.Quantize(new Int4WeightOnlyConfig { GroupSize = 32 });
+
+        Assert.Equal("wide", Assert.Single(report.Changed).Name);
+        Assert.Contains("use 16, 24 or 48", Assert.Single(report.Skipped).Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_device_that_cannot_compute_is_an_error_before_anything_changes()
+    {
+        using var model = new Holders();
+        var rules = new ModuleRules { ["open"] = Int8 };
+        rules.Add("*", Int8, META);
+
+        string message = Message(() => model.Quantize(rules));
+
+        Assert.Contains("go to meta, expected cpu", message, StringComparison.Ordinal);
+        Assert.Contains("go to cuda:99", Message(
+            () => model.Quantize(Int8, new() { Device = new Device(DeviceType.CUDA, 99) })), StringComparison.Ordinal);
+        Assert.All(ModuleWalker.Find(model), site => Assert.Null(site.Executor));
+    }
+
+    [Fact]
+    public void A_bias_of_another_length_is_an_error_that_names_the_layer()
+    {
+        using var model = new SealedBlock();
+        model.Up.bias = new Parameter(zeros(5));
+
+        string message = Message(() => model.Quantize(Int8));
+
+        Assert.Contains("module 'up'", message, StringComparison.Ordinal);
+        Assert.Contains("bias has shape [5], expected [32]", message, StringComparison.Ordinal);
+        Assert.Contains("nothing was changed", message, StringComparison.Ordinal);
+        Assert.Null(InPlaceLinear.Find(model.Up));
+    }
+
+    [Fact]
+    public void An_empty_weight_is_skipped_with_a_reason()
+    {
+        using Linear model = nn.Linear(64, 32, hasBias: false);
+        model.weight = new Parameter(zeros(0, 64));
+
+        Assert.Contains("[0, 64] is empty", Assert.Single(model.Explain(Int8).Skipped).Reason, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("int4_weight_onyl", "'int4_weight_only'")]
+    [InlineData("int8w", "'int8_weight_only'")]
+    [InlineData("int4_weight_only(group=32)", "'group_size'")]
+    [InlineData("int4_weight_only(group_size=many)", "\"many\"")]
+    [InlineData("int4_weight_only(group_size=32", "bracket is not closed")]
+    [InlineData("int4_weight_only(group_size=32, group_size=64)", "each option once")]
+    [InlineData("int4_weight_only(mapping_type=sideways)", "\"sideways\"")]
+    public void A_config_text_that_nobody_knows_names_what_was_got_and_what_is_near(string text, string expected) =>
+        Assert.Contains(expected, Message(() => ConfigText.Parse(BuiltInFormats.Catalog, text)), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    [InlineData(float.NegativeInfinity)]
+    public void A_weight_that_is_not_a_number_is_an_error_before_anything_changes(float value)
     {
         using var model = new Holders();
         using (no_grad())
         {
-            ((Linear)model.Property).weight!.index_put_(float.NaN, TensorIndex.Single(0), TensorIndex.Single(0));
+            ((Linear)model.Property).weight!.index_put_(value, TensorIndex.Single(0), TensorIndex.Single(0));
         }
 
         Assert.Contains("module 'Property': 1 of the 4096 weights", Message(() => model.Quantize(Int8)), StringComparison.Ordinal);
@@ -70,6 +150,9 @@ public sealed class MisuseTests
     [Theory]
     [InlineData(ScalarType.Float64)]
     [InlineData(ScalarType.ComplexFloat32)]
+    [InlineData(ScalarType.Int8)]
+    [InlineData(ScalarType.Int32)]
+    [InlineData(ScalarType.Bool)]
     public void A_weight_of_another_type_is_skipped_with_a_reason(ScalarType type)
     {
         using Linear model = nn.Linear(64, 32, hasBias: false);
@@ -105,6 +188,23 @@ public sealed class MisuseTests
 
         Assert.Equal(LayerOutcome.Skipped, layer.Outcome);
         Assert.True(layer.BytesBefore > 0);
+        Assert.Contains("out_proj stay in floating point", layer.Reason, StringComparison.Ordinal);
+        Assert.Contains("scaled_dot_product_attention", layer.Reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Attention_beside_linear_layers_lowers_the_coverage_and_still_works()
+    {
+        using var model = new AttentionBlock();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor x = randn(4, 1, 64), before = model.forward(x);
+
+        QuantizeReport report = model.Quantize(Int8);
+
+        Assert.Equal("up", Assert.Single(report.Changed).Name);
+        Assert.Equal("attention", Assert.Single(report.Skipped).Name);
+        Assert.InRange(report.Coverage, 0.1, 0.4);
+        Assert.True(model.forward(x).allclose(before, rtol: 0.05, atol: 0.05));
     }
 
     [Fact]
@@ -113,6 +213,11 @@ public sealed class MisuseTests
         using var model = new OpenBlock();
         Assert.Throws<ArgumentNullException>(() => model.Quantize((QuantizeConfig)null!));
         Assert.Throws<ArgumentNullException>(() => ((nn.Module)null!).Quantize(Int8));
+        Assert.Throws<ArgumentNullException>(() => model.Quantize((ModuleRules)null!));
+        Assert.Throws<ArgumentNullException>(() => ((nn.Module)null!).Dequantize());
+        Assert.Throws<ArgumentNullException>(() => new ModuleRules { ["*"] = null! });
+        Assert.Throws<ArgumentException>(() => new ModuleRules { [" "] = Int8 });
+        Assert.Throws<ArgumentNullException>(() => ConfigText.Parse(BuiltInFormats.Catalog, null!));
         Assert.Throws<ArgumentException>(() => model.Quantize(new ModuleRules()));
         Assert.Throws<ArgumentException>(() => new ModuleRules { ["re:("] = Int8 });
         Assert.Throws<ArgumentException>(() => new ModuleRules { { "a", Int8 }, { "a", Int8 } });

@@ -104,30 +104,6 @@ public sealed class QuantizeTests
         Assert.Equal(0f, model.forward(arange(0, 32, dtype: ScalarType.Int64)).abs().max().item<float>());
     }
 
-    [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void A_thousand_cycles_leave_no_tensor(bool isSealed)
-    {
-        using Tensor x = randn(1, 64);
-        Cycle();
-        long before = Tensor.TotalCount;
-
-        for (int i = 0; i < 1000; i++)
-        {
-            Cycle();
-        }
-
-        Assert.Equal(before, Tensor.TotalCount);
-
-        void Cycle()
-        {
-            using nn.Module<Tensor, Tensor> model = isSealed ? new SealedBlock() : new OpenBlock();
-            model.Quantize(Int8);
-            model.forward(x).Dispose();
-        }
-    }
-
     [Fact]
     public void Quantizing_in_inference_mode_leaves_a_gradient_path_on_both_roads()
     {

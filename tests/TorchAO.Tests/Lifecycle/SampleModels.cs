@@ -7,10 +7,14 @@ namespace TorchAO.Tests.Lifecycle;
 /// <summary>A layer in a field that admits any module.</summary>
 internal sealed class OpenBlock : nn.Module<Tensor, Tensor>
 {
-    private readonly nn.Module<Tensor, Tensor> up = nn.Linear(64, 32);
+    private readonly nn.Module<Tensor, Tensor> up;
 
-    public OpenBlock()
-        : base(nameof(OpenBlock)) => RegisterComponents();
+    public OpenBlock(int width = 64)
+        : base(nameof(OpenBlock))
+    {
+        up = nn.Linear(width, width / 2);
+        RegisterComponents();
+    }
 
     public nn.Module<Tensor, Tensor> Up => up;
 
@@ -30,10 +34,14 @@ internal sealed class OpenBlock : nn.Module<Tensor, Tensor>
 /// <summary>A layer in a field that admits nothing but <see cref="Linear"/>, called past the hooks.</summary>
 internal sealed class SealedBlock : nn.Module<Tensor, Tensor>
 {
-    private readonly Linear up = nn.Linear(64, 32);
+    private readonly Linear up;
 
-    public SealedBlock()
-        : base(nameof(SealedBlock)) => RegisterComponents();
+    public SealedBlock(int width = 64)
+        : base(nameof(SealedBlock))
+    {
+        up = nn.Linear(width, width / 2);
+        RegisterComponents();
+    }
 
     public Linear Up => up;
 
@@ -107,5 +115,44 @@ internal sealed class TiedModel : nn.Module<Tensor, Tensor>
         using DisposeScope scope = NewDisposeScope();
         Tensor x = tokens.forward(input);
         return (head.forward(x) - twin.forward(x)).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>An embedding and two output layers over one parameter, in fields that admit nothing but <see cref="Linear"/>.</summary>
+internal sealed class SealedTiedModel : nn.Module<Tensor, Tensor>
+{
+    private readonly Embedding tokens = nn.Embedding(32, 64);
+    private readonly Linear head = nn.Linear(64, 32, hasBias: false);
+    private readonly Linear twin = nn.Linear(64, 32, hasBias: false);
+
+    public SealedTiedModel()
+        : base(nameof(SealedTiedModel))
+    {
+        head.weight = tokens.weight!;
+        twin.weight = tokens.weight!;
+        RegisterComponents();
+    }
+
+    public override Tensor forward(Tensor input)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor x = tokens.forward(input);
+        return (head.forward(x) + twin.forward(x)).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>Attention that libtorch keeps to itself, before a layer in an open field.</summary>
+internal sealed class AttentionBlock : nn.Module<Tensor, Tensor>
+{
+    private readonly MultiheadAttention attention = nn.MultiheadAttention(64, 2);
+    private readonly nn.Module<Tensor, Tensor> up = nn.Linear(64, 64);
+
+    public AttentionBlock()
+        : base(nameof(AttentionBlock)) => RegisterComponents();
+
+    public override Tensor forward(Tensor input)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return up.forward(attention.forward(input, input, input, null, false, null).Item1).MoveToOuterDisposeScope();
     }
 }
