@@ -65,9 +65,10 @@ public static unsafe class TensorMemory
     /// <param name="shape">The shape of the contiguous row-major data.</param>
     /// <param name="type">The element type.</param>
     /// <param name="owner">What keeps the memory valid; kept alive until the last tensor and view over it is gone.</param>
+    /// <param name="released">Runs when libtorch has dropped the last of them, on its thread; it must not throw.</param>
     /// <returns>The tensor. The caller disposes it; that never frees the memory itself.</returns>
     /// <exception cref="ArgumentException">A size is negative, or the address is 0 though there are elements.</exception>
-    public static Tensor FromBlob(nint address, ReadOnlySpan<long> shape, ScalarType type, object owner)
+    public static Tensor FromBlob(nint address, ReadOnlySpan<long> shape, ScalarType type, object owner, Action? released = null)
     {
         ArgumentNullException.ThrowIfNull(owner);
         long count = 1;
@@ -82,7 +83,7 @@ public static unsafe class TensorMemory
             throw new ArgumentException($"The address is 0 though the shape holds {count} elements.", nameof(address));
         }
 
-        return BorrowedStorage.CreateTensor(address, shape, type, owner);
+        return BorrowedStorage.CreateTensor(address, shape, type, owner, released);
     }
 
     /// <summary>Describes a tensor for messages, such as <c>F32 [3, 4]</c>.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
 using Microsoft.Win32.SafeHandles;
+using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 
 namespace TorchAO.Checkpoints.Safetensors;
@@ -9,7 +10,7 @@ namespace TorchAO.Checkpoints.Safetensors;
 /// <remarks>
 /// Format: an unsigned 64-bit little-endian length, a JSON header of that many bytes, then the tensors without gaps.
 /// <see cref="Read"/> reads through the file system and adds nothing but the tensor to the process;
-/// <see cref="Map"/> and <see cref="Bytes"/> look at the memory mapping. Safe for concurrent readers.
+/// <see cref="Map"/> looks at the memory mapping. Safe for concurrent readers.
 /// The file must not be truncated while mapped: the operating system ends a process that touches a lost page.
 /// </remarks>
 public sealed class SafetensorsFile : ITensorSource
@@ -114,20 +115,28 @@ public sealed class SafetensorsFile : ITensorSource
         }
     }
 
-    /// <summary>Gets one tensor without a copy where possible. The caller disposes it.</summary>
+    /// <summary>Gets one tensor over the memory mapping, without a copy, where its bytes are aligned; a copy elsewhere.</summary>
+    /// <remarks>The mapping stays until the last of its tensors is gone, even if the file is disposed before.</remarks>
+    /// <returns>The tensor, to be read only: writing to it ends the process. The caller disposes it.</returns>
     /// <exception cref="CheckpointException">No tensor of this name, or values that are none of its dtype.</exception>
-    public Tensor Map(string name) => Read(name);
-
-    /// <summary>Gets one tensor's bytes in the mapping, valid until the file is disposed.</summary>
-    /// <exception cref="CheckpointException">No tensor of this name.</exception>
-    /// <exception cref="OverflowException">The tensor has 2 GiB or more, which a span cannot count.</exception>
-    public unsafe ReadOnlySpan<byte> Bytes(string name)
+    public Tensor Map(string name)
     {
+        ObjectDisposedException.ThrowIf(file.IsClosed, this);
         SafetensorsEntry entry = this[name];
-        return new ReadOnlySpan<byte>((byte*)AddressOf(entry), checked((int)entry.Bytes));
+        SafeMemoryMappedViewHandle pages = view.SafeMemoryMappedViewHandle;
+        nint address = pages.DangerousGetHandle() + (nint)(view.PointerOffset + dataAt + entry.Begin);
+        if (address % SafetensorsDType.BytesOf(entry.DType) != 0 || entry.DType == "BOOL")
+        {
+            return Read(name);
+        }
+
+        bool isHeld = false;
+        pages.DangerousAddRef(ref isHeld);
+        return TensorMemory.FromBlob(
+            address, entry.Shape, SafetensorsDType.TypeOf(entry.DType), pages, pages.DangerousRelease);
     }
 
-    /// <summary>Unmaps and closes the file; mapped tensors and spans become invalid.</summary>
+    /// <summary>Closes the file; mapped tensors stay valid.</summary>
     public void Dispose()
     {
         view.Dispose();
@@ -197,12 +206,6 @@ public sealed class SafetensorsFile : ITensorSource
                 CheckpointError.InvalidValue, Where(entry.Name), "a boolean has an impossible value", $"{values[at]}",
                 "0 or 1", "Export the tensor as U8.");
         }
-    }
-
-    private long AddressOf(SafetensorsEntry entry)
-    {
-        ObjectDisposedException.ThrowIf(file.IsClosed, this);
-        return view.SafeMemoryMappedViewHandle.DangerousGetHandle() + view.PointerOffset + dataAt + entry.Begin;
     }
 
     private string Where(string name) => $"{Path}: tensor {CheckpointException.Quote(name)}";

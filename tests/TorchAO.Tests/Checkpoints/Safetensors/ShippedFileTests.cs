@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text.Json;
 using TorchAO.Checkpoints;
 using TorchAO.Checkpoints.Safetensors;
+using TorchAO.Runtime.Memory;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -41,7 +42,9 @@ public sealed class ShippedFileTests
                 using Tensor tensor = file.Read(property.Name);
                 Assert.Equal(property.Value.GetProperty("shape").EnumerateArray().Select(d => d.GetInt64()), tensor.shape);
                 Assert.True(tensor.bytes.SequenceEqual(bytes.AsSpan(begin..end)), property.Name);
-                Assert.True(file.Bytes(property.Name).SequenceEqual(bytes.AsSpan(begin..end)), property.Name);
+                using Tensor mapped = file.Map(property.Name);
+                Assert.Equal(tensor.shape, mapped.shape);
+                Assert.True(mapped.bytes.SequenceEqual(bytes.AsSpan(begin..end)), property.Name);
                 seen++;
             }
 
@@ -70,6 +73,19 @@ public sealed class ShippedFileTests
         file.Dispose();
 
         Assert.Throws<ObjectDisposedException>(() => file.Read("model.norm.weight"));
-        Assert.Throws<ObjectDisposedException>(() => file.Bytes("model.norm.weight"));
+        Assert.Throws<ObjectDisposedException>(() => file.Map("model.norm.weight"));
+    }
+
+    [Fact]
+    public void A_mapped_tensor_outlives_its_file_and_costs_no_copy()
+    {
+        SafetensorsFile file = SafetensorsFile.Open(RepositoryFiles.Path("assets/stories260k/model.safetensors"));
+        using Tensor first = file.Map("model.norm.weight");
+        using Tensor second = file.Map("model.norm.weight");
+        using Tensor copy = file.Read("model.norm.weight");
+        file.Dispose();
+
+        Assert.Equal(TensorMemory.DeviceAddress(first), TensorMemory.DeviceAddress(second));
+        Assert.True(first.bytes.SequenceEqual(copy.bytes));
     }
 }
