@@ -1,0 +1,30 @@
+namespace TorchAO.Formats.Mx.Kernels;
+
+/// <summary>One row of an MX weight in canonical storage.</summary>
+/// <param name="codes">The codes as a stream of bits, the first in the highest bits.</param>
+/// <param name="scales">The exponents, K / block of them.</param>
+/// <param name="length">K.</param>
+/// <param name="blockSize">Codes that share a scale.</param>
+internal readonly unsafe ref struct MxRow(byte* codes, byte* scales, int length, int blockSize)
+{
+    public byte* Codes => codes;
+
+    public byte* Scales => scales;
+
+    public int Length => length;
+
+    public int BlockSize => blockSize;
+
+    /// <summary>Reads one code; of a width that divides no byte it may lie in two.</summary>
+    public int Code(int k, int bits)
+    {
+        int bit = k * bits;
+        int window = codes[bit / 8] << 8;
+        if ((bit % 8) + bits > 8)
+        {
+            window |= codes[(bit / 8) + 1];
+        }
+
+        return (window >> (16 - (bit % 8) - bits)) & ((1 << bits) - 1);
+    }
+}
