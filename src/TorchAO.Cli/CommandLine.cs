@@ -1,5 +1,6 @@
 using System.CommandLine;
 using TorchAO.Checkpoints;
+using TorchAO.Cli.Commands;
 
 namespace TorchAO.Cli;
 
@@ -18,6 +19,12 @@ internal static class CommandLine
         var root = new RootCommand("Quantize language models and prove that they are still as good.")
         {
             json,
+            QuantizeCommand.Create(terminal),
+            ExplainCommand.Create(terminal),
+            GenerateCommand.Create(terminal),
+            ChatCommand.Create(terminal),
+            EvalCommand.Create(terminal),
+            InfoCommand.Create(terminal),
         };
         ParseResult parsed = root.Parse(args);
         terminal.IsJson = parsed.GetValue(json);
@@ -41,6 +48,11 @@ internal static class CommandLine
         try
         {
             return await parsed.InvokeAsync(invocation).ConfigureAwait(false);
+        }
+        catch (ArgumentException e)
+        {
+            terminal.Error(e.Message.Split(" (Parameter")[0], "usage");
+            return ExitCode.Usage;
         }
         catch (OperationCanceledException)
         {

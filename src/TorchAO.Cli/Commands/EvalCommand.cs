@@ -62,18 +62,17 @@ internal sealed class EvalCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         ModuleRules? rules = quantize.Rules(parsed);
-        using LlamaForCausalLM loaded = model.Load(parsed);
-        Tokenizer tokenizer = model.OpenTokenizer(parsed, loaded);
-        TokenWindow[] windows = [.. Windows(parsed, tokenizer, loaded.Config.MaxPositions)];
-        LanguageModelScore score = Score("scoring", loaded, null, windows, cancellation);
+        using LlamaForCausalLM reference = model.Load(parsed);
+        Tokenizer tokenizer = model.OpenTokenizer(parsed, reference);
+        TokenWindow[] windows = [.. Windows(parsed, tokenizer, reference.Config.MaxPositions)];
+        LanguageModelScore score = Score("scoring", reference, null, windows, cancellation);
         LanguageModelScore? quantized = null;
         QuantizeReport? report = null;
         if (rules is not null)
         {
-            using LlamaForCausalLM reference = model.Load(parsed);
-            report = LayerProgress.Run(terminal, loaded.Explain(rules).Changed.Count(), progress => loaded.Quantize(
-                rules, new QuantizeOptions { Progress = progress, CancellationToken = cancellation }));
-            quantized = Score("scoring quantized", loaded, reference, windows, cancellation);
+            using LoadedModel loaded = model.Load(parsed, rules, terminal, cancellation);
+            report = loaded.Report;
+            quantized = Score("scoring quantized", loaded.Model, reference, windows, cancellation);
         }
 
         Write(parsed, score, quantized, report);
