@@ -10,6 +10,9 @@ public abstract class LinearExecutor : IDisposable
     /// <summary>Gets the weight; owned by the executor.</summary>
     public abstract QuantizedTensor Weight { get; }
 
+    /// <summary>Gets or sets the text of the config that made the weight, for information; <see langword="null"/> where unknown.</summary>
+    public string? Origin { get; set; }
+
     /// <summary>Computes <c>y = x · Wᵀ + b</c> for activations of any rank, with the gradient to <paramref name="input"/>.</summary>
     /// <param name="input">Activations <c>[…, K]</c> in float32, float16, bfloat16 or float64; an empty batch is fine.</param>
     /// <param name="bias">The bias <c>[N]</c>, or <see langword="null"/>.</param>
@@ -141,7 +144,7 @@ internal sealed class LinearExecutor<TWeight>(TWeight weight, IReadOnlyList<ILin
         KernelSelector.Choose(kernels, Problem(rows, activationType)).Choice;
 
     public override LinearExecutor To(Device device, ScalarType dtype) =>
-        new LinearExecutor<TWeight>((TWeight)weight.To(device, dtype), kernels);
+        new LinearExecutor<TWeight>((TWeight)weight.To(device, dtype), kernels) { Origin = Origin };
 
     protected override Tensor Run(Tensor input, Tensor? bias)
     {
