@@ -74,4 +74,20 @@ internal sealed class MixedModel : nn.Module<Tensor, Tensor>
         x = table["expert"].call(list[1].call(list[0].call(x)));
         return head.call(x).MoveToOuterDisposeScope();
     }
+
+    // Counts of living tensors are compared elsewhere, so that nothing may wait for a finalizer.
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            foreach (nn.Module module in new nn.Module[] { tokens, conv, batch, norm, typed, open, list[0], list[1], list, table["expert"], dropout, head })
+            {
+                module.Dispose();
+            }
+
+            gain.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
 }
