@@ -131,4 +131,10 @@ public enum CheckpointError
 
     /// <summary>The bytes of all tensors are not as many as an index says.</summary>
     TotalSizeMismatch,
+
+    /// <summary>A tokenizer's file contradicts its format or itself.</summary>
+    InvalidTokenizer,
+
+    /// <summary>A tokenizer that its file describes correctly and that is not supported here.</summary>
+    UnsupportedTokenizer,
 }

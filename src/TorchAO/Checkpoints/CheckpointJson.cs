@@ -86,15 +86,17 @@ internal sealed class CheckpointJson(string where, JsonObject fields)
     }
 
     /// <summary>Makes the error for a field whose value has the right kind and no meaning.</summary>
-    public CheckpointException Wrong(string name, string expected, CheckpointError error = CheckpointError.InvalidField) =>
-        Lie(error, $"{where}: {Quoted(name)}", "a field has a value that does not fit", Excerpt(fields[name]), expected);
+    public CheckpointException Wrong(
+        string name, string expected, CheckpointError error = CheckpointError.InvalidField, Exception? inner = null) =>
+        Lie(error, $"{where}: {Quoted(name)}", "a field has a value that does not fit", Excerpt(fields[name]), expected, inner);
 
     private static string Quoted(string name) => CheckpointException.Quote(name);
 
     private static string Excerpt(JsonNode? node) => node is null ? "null" : CheckpointException.Quote(node.ToJsonString());
 
-    private static CheckpointException Lie(CheckpointError error, string where, string what, string got, string expected) =>
-        new(error, where, what, got, expected, Damaged);
+    private static CheckpointException Lie(
+        CheckpointError error, string where, string what, string got, string expected, Exception? inner = null) =>
+        new(error, where, what, got, expected, Damaged, inner);
 
     private static void RequireUniqueKeys(string where, JsonElement element)
     {

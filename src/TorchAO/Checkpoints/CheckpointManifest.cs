@@ -1,14 +1,21 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
+using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
 using static TorchSharp.torch;
 
 namespace TorchAO.Checkpoints;
 
-/// <summary>One quantized weight in the manifest.</summary>
+/// <summary>One quantized weight in the manifest, and how its layer rounds activations, if it does.</summary>
 internal sealed record WeightRecord(
-    string Name, string Format, IReadOnlyList<long> Shape, ScalarType DType, JsonObject Parameters, JsonObject? Config);
+    string Name,
+    string Format,
+    IReadOnlyList<long> Shape,
+    ScalarType DType,
+    JsonObject Parameters,
+    ActivationScheme? Activation,
+    JsonObject? Config);
 
 /// <summary>The JSON text in the metadata of a quantized checkpoint: what the tensors of the file mean. Names no types.</summary>
 /// <param name="Library">The version of the library that wrote the file.</param>
@@ -48,6 +55,11 @@ internal sealed record CheckpointManifest(
                 ["dtype"] = ScalarTypes.NameOf(weight.DType),
                 ["parameters"] = weight.Parameters.DeepClone(),
             };
+            if (weight.Activation is not null)
+            {
+                record["activation"] = weight.Activation.Describe();
+            }
+
             if (weight.Config is not null)
             {
                 record["config"] = weight.Config.DeepClone();
@@ -101,10 +113,9 @@ internal sealed record CheckpointManifest(
             json.Flag("has_probe"));
     }
 
-    // Room for what a later version says of a layer besides its weight: until it is read here, it is an unknown field.
     private static WeightRecord ReadWeight(string name, CheckpointJson json)
     {
-        json.RequireOnly("format", "shape", "dtype", "parameters", "config");
+        json.RequireOnly("format", "shape", "dtype", "parameters", "activation", "config");
         return new WeightRecord(
             name,
             json.Text("format"),
@@ -112,7 +123,20 @@ internal sealed record CheckpointManifest(
             ScalarTypes.Named(json.Text("dtype"))?.Type ?? throw json.Wrong(
                 "dtype", string.Join(", ", ScalarTypes.All.Select(type => type.Name)), CheckpointError.UnknownDType),
             json.RawObject("parameters"),
+            json.Has("activation") ? ReadActivation(json) : null,
             json.Has("config") ? json.RawObject("config") : null);
+    }
+
+    private static ActivationScheme ReadActivation(CheckpointJson json)
+    {
+        try
+        {
+            return ActivationScheme.Read(json.RawObject("activation"));
+        }
+        catch (QuantizationException e)
+        {
+            throw json.Wrong("activation", e.Message.TrimEnd('.'), inner: e);
+        }
     }
 
     private static uint Checksum(CheckpointJson json, string name) =>

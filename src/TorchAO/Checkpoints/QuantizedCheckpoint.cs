@@ -28,7 +28,7 @@ public static class QuantizedCheckpoint
             [
                 .. file.Manifest.Weights.Select(weight => new QuantizedWeightInfo(
                     weight.Name, weight.Format, weight.Shape, weight.DType, weight.Parameters.ToJsonString(),
-                    weight.Config?.ToJsonString(), file.Components(weight), file.Bytes(weight))),
+                    weight.Activation?.ToString(), weight.Config?.ToJsonString(), file.Components(weight), file.Bytes(weight))),
             ],
             [.. others.Select(file.Describe)],
             file.Manifest.Tied,

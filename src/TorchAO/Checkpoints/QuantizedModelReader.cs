@@ -29,7 +29,8 @@ internal static class QuantizedModelReader
         {
             options.CancellationToken.ThrowIfCancellationRequested();
             Device device = site.Linear!.weight!.device_type == DeviceType.META ? meta : site.Linear.weight.device;
-            LayerReport row = assembly.Add(site, Read(file, weight, catalog, device), weight.Config?.ToJsonString());
+            LayerReport row = assembly.Add(
+                site, Read(file, weight, catalog, device), weight.Activation, weight.Config?.ToJsonString());
             options.Progress?.Report(row);
         }
 

@@ -73,7 +73,7 @@ internal static class QuantizedModelWriter
         }
 
         JsonObject? config = ModelState.Origin(site) is { } origin ? JsonNode.Parse(origin)!.AsObject() : null;
-        return new WeightRecord(name, weight.Format, weight.Shape, weight.DType, weight.DescribeParameters(), config);
+        return new WeightRecord(name, weight.Format, weight.Shape, weight.DType, weight.DescribeParameters(), ModelState.Activation(site), config);
     }
 
     private static void Add(SortedDictionary<string, Tensor> tensors, string name, Tensor tensor)

@@ -1,5 +1,6 @@
 using TorchAO.Formats;
 using TorchAO.Kernels;
+using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
 using TorchAO.Runtime.Memory;
 using TorchAO.Tensors;
@@ -25,11 +26,12 @@ internal sealed class ModelAssembly(FormatCatalog catalog) : IDisposable
     /// <summary>Adds a quantized weight.</summary>
     /// <param name="site">The layer.</param>
     /// <param name="weight">The weight on its device; owned by the assembly from now on.</param>
+    /// <param name="activation">How the layer rounds activations; they stay in floating point if absent.</param>
     /// <param name="origin">The text of the config that made it, if known.</param>
     /// <returns>The layer's row of the report.</returns>
-    public LayerReport Add(LinearSite site, QuantizedTensor weight, string? origin)
+    public LayerReport Add(LinearSite site, QuantizedTensor weight, ActivationScheme? activation, string? origin)
     {
-        LinearExecutor executor = catalog.Format(weight.Format).CreateExecutor(weight);
+        LinearExecutor executor = catalog.Format(weight.Format).CreateExecutor(weight, activation: activation);
         executor.Origin = origin;
         long before = weight.Shape[0] * weight.Shape[1] * ScalarTypes.Of(weight.DType).Bytes;
         string? blocked = site.ReasonNotToSwap(typeof(Modules.QuantizedLinear));

@@ -107,7 +107,8 @@ internal static class ModelQuantizer
             using Tensor moved = weight.to(plan.Device!);
             quantized = plan.Handler!.Quantize(moved, plan.Report.Config!);
             double? noise = options.MeasureError ? SignalToNoise(moved, quantized) : null;
-            LinearExecutor executor = catalog.Format(quantized.Format).CreateExecutor(quantized);
+            LinearExecutor executor = catalog.Format(quantized.Format).CreateExecutor(
+                quantized, activation: plan.Handler.Activation(plan.Report.Config!));
             executor.Origin = ConfigText.ToJson(catalog, plan.Report.Config!).ToJsonString();
             return new(plan.Site, plan.Report with { BytesAfter = quantized.Bytes, SignalToNoiseDecibels = noise }, executor);
         }

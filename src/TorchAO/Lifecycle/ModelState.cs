@@ -1,5 +1,6 @@
 using System.Reflection;
 using TorchAO.Modules;
+using TorchAO.Primitives;
 using TorchAO.Runtime.Memory;
 using TorchAO.Tensors;
 using TorchSharp.Modules;
@@ -54,6 +55,9 @@ internal sealed class ModelState
 
     /// <summary>Gets a layer's quantized weight.</summary>
     public static QuantizedTensor QuantizedWeight(LinearSite site) => site.Executor!.Weight;
+
+    /// <summary>Gets how a quantized layer rounds activations, or <see langword="null"/>.</summary>
+    public static ActivationScheme? Activation(LinearSite site) => site.Executor!.Activation;
 
     /// <summary>Gets the text of the config that made a layer's quantized weight, or <see langword="null"/>.</summary>
     public static string? Origin(LinearSite site) => site.Executor!.Origin;

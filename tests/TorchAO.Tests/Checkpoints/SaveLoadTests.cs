@@ -176,6 +176,21 @@ public sealed class SaveLoadTests : IDisposable
     }
 
     [Fact]
+    public void Layers_that_round_activations_do_so_again()
+    {
+        using Sequential saved = nn.Sequential(("up", nn.Linear(64, 64)), ("down", nn.Linear(64, 8)));
+        saved.Quantize(new Int8DynamicActivationInt8WeightConfig());
+        using Tensor x = randn(3, 64);
+        saved.SaveQuantized(Target, x);
+        using Sequential loaded = nn.Sequential(("up", nn.Linear(64, 64)), ("down", nn.Linear(64, 8)));
+
+        Assert.Equal(0, loaded.LoadQuantized(Target).ProbeDifference);
+        Assert.Contains("int8 per token", loaded.Explain(new Int8DynamicActivationInt8WeightConfig()).Layers[0].Kernel, StringComparison.Ordinal);
+        Assert.Equal("int8 per token", QuantizedCheckpoint.Describe(Target).Weights[0].Activation);
+        AssertSameBits(saved, loaded, x);
+    }
+
+    [Fact]
     public void Parameters_keep_whether_they_are_trained()
     {
         using MixedModel saved = MixedModel.Trained();
