@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace TorchAO;
 
 /// <summary>Quantizes models, explains what would be done, and takes it back.</summary>
-public static class ModelExtensions
+public static partial class ModelExtensions
 {
     /// <summary>Quantizes the linear layers of a model, in place, all with one config.</summary>
     /// <param name="model">Any module; a root that is itself a <c>Linear</c> keeps its object.</param>

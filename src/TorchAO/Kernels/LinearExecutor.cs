@@ -11,6 +11,9 @@ public abstract class LinearExecutor : IDisposable
     /// <summary>Gets the weight; owned by the executor.</summary>
     public abstract QuantizedTensor Weight { get; }
 
+    /// <summary>Gets or sets the text of the config that made the weight, for information; <see langword="null"/> where unknown.</summary>
+    public string? Origin { get; set; }
+
     /// <summary>Gets how activations are rounded; <see langword="null"/> where they stay in floating point.</summary>
     public abstract ActivationScheme? Activation { get; }
 
@@ -149,7 +152,7 @@ internal sealed class LinearExecutor<TWeight>(
         KernelSelector.Choose(kernels, Problem(rows, activationType, activation)).Choice;
 
     public override LinearExecutor To(Device device, ScalarType dtype) =>
-        new LinearExecutor<TWeight>((TWeight)weight.To(device, dtype), kernels, activation);
+        new LinearExecutor<TWeight>((TWeight)weight.To(device, dtype), kernels, activation) { Origin = Origin };
 
     protected override Tensor Run(Tensor input, Tensor? bias, ActivationScheme? scheme)
     {

@@ -18,11 +18,26 @@ internal static class ModelQuantizer
     {
         IReadOnlyList<LayerPlan> plans = QuantizePlan.Make(model, rules, catalog, options);
         QuantizePlan.RequireCoverage(model, new([.. plans.Select(plan => plan.Report)]), options);
+        return Quantize(plans, catalog, options, plan => plan.Site.Linear!.weight!.detach());
+    }
 
+    /// <summary>Carries a plan out.</summary>
+    /// <param name="plans">The plan, which covers enough of the model.</param>
+    /// <param name="catalog">The formats.</param>
+    /// <param name="options">Progress, cancellation, whether errors are measured.</param>
+    /// <param name="read">Gets a layer's floating-point weight, which is disposed when it has been quantized.</param>
+    /// <param name="beforePlacing">What is to happen after the last weight was quantized and before the model changes.</param>
+    public static QuantizeReport Quantize(
+        IReadOnlyList<LayerPlan> plans,
+        FormatCatalog catalog,
+        QuantizeOptions options,
+        Func<LayerPlan, Tensor> read,
+        Action? beforePlacing = null)
+    {
         // Weights must be ordinary tensors even if the caller is in inference mode: gradients may pass them later.
         using IDisposable ordinary = inference_mode(false);
         using IDisposable noGradient = no_grad();
-        return Place(Prepare(plans, catalog, options));
+        return Place(Prepare(plans, catalog, options, read, beforePlacing));
     }
 
     /// <summary>Gives every quantized layer its floating-point weight back.</summary>
@@ -50,7 +65,12 @@ internal static class ModelQuantizer
 
     // All weights are quantized before the first is placed: an error or a cancellation leaves the model as it was, at the
     // cost of having both kinds of weights for a while.
-    private static List<PreparedLayer> Prepare(IReadOnlyList<LayerPlan> plans, FormatCatalog catalog, QuantizeOptions options)
+    private static List<PreparedLayer> Prepare(
+        IReadOnlyList<LayerPlan> plans,
+        FormatCatalog catalog,
+        QuantizeOptions options,
+        Func<LayerPlan, Tensor> read,
+        Action? beforePlacing)
     {
         var prepared = new List<PreparedLayer>();
         bool isComplete = false;
@@ -59,10 +79,11 @@ internal static class ModelQuantizer
             foreach (LayerPlan plan in plans)
             {
                 options.CancellationToken.ThrowIfCancellationRequested();
-                prepared.Add(plan.Handler is null ? new(plan.Site, plan.Report, null) : Prepare(plan, catalog, options));
+                prepared.Add(plan.Handler is null ? new(plan.Site, plan.Report, null) : Prepare(plan, catalog, options, read));
                 options.Progress?.Report(prepared[^1].Report);
             }
 
+            beforePlacing?.Invoke();
             isComplete = true;
             return prepared;
         }
@@ -75,18 +96,20 @@ internal static class ModelQuantizer
         }
     }
 
-    private static PreparedLayer Prepare(LayerPlan plan, FormatCatalog catalog, QuantizeOptions options)
+    private static PreparedLayer Prepare(
+        LayerPlan plan, FormatCatalog catalog, QuantizeOptions options, Func<LayerPlan, Tensor> read)
     {
+        using Tensor weight = read(plan);
         QuantizedTensor? quantized = null;
         try
         {
             LayerPlacement.RequireBiasFits(plan.Site);
-            using Tensor detached = plan.Site.Linear!.weight!.detach();
-            using Tensor moved = detached.to(plan.Device!);
+            using Tensor moved = weight.to(plan.Device!);
             quantized = plan.Handler!.Quantize(moved, plan.Report.Config!);
             double? noise = options.MeasureError ? SignalToNoise(moved, quantized) : null;
             LinearExecutor executor = catalog.Format(quantized.Format).CreateExecutor(
                 quantized, activation: plan.Handler.Activation(plan.Report.Config!));
+            executor.Origin = ConfigText.ToJson(catalog, plan.Report.Config!).ToJsonString();
             return new(plan.Site, plan.Report with { BytesAfter = quantized.Bytes, SignalToNoiseDecibels = noise }, executor);
         }
         catch (Exception e)

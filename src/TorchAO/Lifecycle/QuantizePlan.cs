@@ -19,22 +19,39 @@ internal sealed class QuantizePlan
     private readonly ModuleRules rules;
     private readonly FormatCatalog catalog;
     private readonly QuantizeOptions options;
+    private readonly bool isStreamed;
 
-    private QuantizePlan(ModuleRules rules, FormatCatalog catalog, QuantizeOptions options)
+    private QuantizePlan(ModuleRules rules, FormatCatalog catalog, QuantizeOptions options, bool isStreamed)
     {
         this.rules = rules;
         this.catalog = catalog;
         this.options = options;
+        this.isStreamed = isStreamed;
     }
 
     /// <summary>Makes the plan.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="rules">The rules.</param>
+    /// <param name="catalog">The formats.</param>
+    /// <param name="options">Filter, device, what is quantized already.</param>
     /// <exception cref="QuantizationException">A rule matches nothing, a config is wrong, a weight is not finite, or a
     /// layer is quantized in another way already.</exception>
     public static IReadOnlyList<LayerPlan> Make(
-        nn.Module model, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options)
+        nn.Module model, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options) =>
+        Make(ModuleWalker.Find(model), new QuantizePlan(rules, catalog, options, isStreamed: false));
+
+    /// <summary>Makes the plan for weights that come from elsewhere, one by one.</summary>
+    /// <param name="sites">The model's layers, which are asked for shape and type alone and may be on the meta device.</param>
+    /// <param name="rules">The rules.</param>
+    /// <param name="catalog">The formats.</param>
+    /// <param name="options">Filter, device, what is quantized already.</param>
+    /// <exception cref="QuantizationException">A rule matches nothing, or a config is wrong.</exception>
+    public static IReadOnlyList<LayerPlan> MakeStreamed(
+        IReadOnlyList<LinearSite> sites, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options) =>
+        Make(sites, new QuantizePlan(rules, catalog, options, isStreamed: true));
+
+    private static IReadOnlyList<LayerPlan> Make(IReadOnlyList<LinearSite> sites, QuantizePlan plan)
     {
-        var plan = new QuantizePlan(rules, catalog, options);
-        IReadOnlyList<LinearSite> sites = ModuleWalker.Find(model);
         plan.RequireRules(sites);
         return [.. sites.Select(plan.Decide)];
     }
@@ -119,7 +136,8 @@ internal sealed class QuantizePlan
             throw new ObjectDisposedException(site.Name, $"module '{site.Name}': the weight was disposed; quantize a living model.");
         }
 
-        if (weight.device_type == DeviceType.META)
+        bool isMeta = weight.device_type == DeviceType.META;
+        if (isMeta && !isStreamed)
         {
             return Leave(LayerOutcome.Skipped, "the weight is on the meta device and has no values; load it first");
         }
@@ -129,7 +147,7 @@ internal sealed class QuantizePlan
             return Leave(LayerOutcome.Skipped, $"the weight [{string.Join(", ", weight.shape)}] is empty");
         }
 
-        Device device = rule.Device ?? options.Device ?? weight.device;
+        Device device = rule.Device ?? options.Device ?? (isMeta ? CPU : weight.device);
         RequireDevice(site, device);
         IQuantizeHandler handler = catalog.Handler(config);
         if (weight.dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))
@@ -182,7 +200,11 @@ internal sealed class QuantizePlan
     private LayerPlan DecideFitting(
         LinearSite site, QuantizeConfig config, IQuantizeHandler handler, WeightFacts facts, Device device)
     {
-        RequireFinite(site);
+        if (!isStreamed)
+        {
+            RequireFinite(site);
+        }
+
         string? blocked = site.ReasonNotToSwap(typeof(QuantizedLinear));
         string?[] reasons =
         [
