@@ -13,7 +13,8 @@ internal sealed class Int4Tensor : QuantizedTensor
     /// <param name="dtype">The type of the weight that was quantized.</param>
     /// <param name="qdata">Codes, uint8 <c>[N, ⌈K / 2⌉]</c>, the even one in the low half.</param>
     /// <param name="scale">Scales <c>[N, K / group]</c>, in the type of the weight that was quantized.</param>
-    /// <param name="zeroPoint">The values of code 8, <c>[N, K / group]</c>; <see langword="null"/> where they are zero.</param>
+    /// <param name="zeroPoint"><c>[N, K / group]</c>: in a floating-point type the values of code 8; in uint8 or int32 the codes of
+    /// value 0; <see langword="null"/> where code 8 stands for 0.</param>
     public Int4Tensor(IReadOnlyList<long> shape, ScalarType dtype, Tensor qdata, Tensor scale, Tensor? zeroPoint)
         : base(shape, dtype, ToComponents(qdata, scale, zeroPoint)) => GroupSize = Shape[1] / Scale.size(1);
 
@@ -27,13 +28,14 @@ internal sealed class Int4Tensor : QuantizedTensor
     /// <summary>Gets the scales <c>[N, K / group]</c>.</summary>
     public Tensor Scale => Components[1].Value;
 
-    /// <summary>Gets the values of code 8, <c>[N, K / group]</c>; <see langword="null"/> where they are zero.</summary>
+    /// <summary>Gets the values of code 8 (floating point) or the codes of value 0 (integers), <c>[N, K / group]</c>;
+    /// <see langword="null"/> where code 8 stands for 0.</summary>
     public Tensor? ZeroPoint => Components.Count > 2 ? Components[2].Value : null;
 
     public override JsonObject DescribeParameters() => new()
     {
         ["group_size"] = GroupSize,
-        ["has_zero_point"] = ZeroPoint is not null,
+        [StoredTensorReader.DomainParameter] = StoredTensorReader.DomainText(ZeroPoint),
     };
 
     /// <summary>Gets the codes one a byte, from 0 to 15.</summary>
@@ -48,7 +50,7 @@ internal sealed class Int4Tensor : QuantizedTensor
             using Tensor packed = QData.narrow(0, start, count);
             using Tensor codes = NibblePacking.Unpack(packed, Shape[1]);
             using QParams rows = RowBlocks.Narrow(qparams, start, count);
-            return Int4Grid.ToValues(codes, rows, dtype ?? DType);
+            return Int4Grid.Codes.Dequantize(codes, rows, dtype ?? DType);
         });
     }
 
@@ -56,16 +58,16 @@ internal sealed class Int4Tensor : QuantizedTensor
     public static Int4Tensor Read(StoredTensor stored)
     {
         var reader = new StoredTensorReader(stored, Int4Format.FormatName);
-        bool hasZeroPoint = reader.Parameter<bool>("has_zero_point");
-        string[] names = hasZeroPoint ? ["qdata", "scale", "zero_point"] : ["qdata", "scale"];
-        reader.RequireExactly(names, ["group_size", "has_zero_point"]);
+        ZeroPointDomain domain = reader.ZeroPointDomain();
+        string[] names = domain == ZeroPointDomain.None ? ["qdata", "scale"] : ["qdata", "scale", "zero_point"];
+        reader.RequireExactly(names, ["group_size", StoredTensorReader.DomainParameter]);
         long groups = reader.InFeatures / reader.GroupSize();
         return new Int4Tensor(
             stored.Shape,
             stored.DType,
             reader.Component("qdata", [reader.OutFeatures, (reader.InFeatures + 1) / 2], ScalarType.Byte),
             reader.Scales("scale", reader.OutFeatures, groups),
-            hasZeroPoint ? reader.Scales("zero_point", reader.OutFeatures, groups) : null);
+            reader.ZeroPoints("zero_point", domain, reader.OutFeatures, groups));
     }
 
     protected override QuantizedTensor NarrowFeatures(long start, long length)

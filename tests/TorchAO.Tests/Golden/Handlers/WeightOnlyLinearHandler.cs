@@ -11,7 +11,8 @@ internal sealed class WeightOnlyLinearHandler : IGoldenHandler
     // torchao pads the rows to this length before it quantizes for the tinygemm layout.
     private const long PaddedTo = 1024;
 
-    public bool Handles(GoldenCase recorded) => WeightOnly.HasConfig(recorded) && recorded.Outputs.ContainsKey("w_q");
+    public bool Handles(GoldenCase recorded) => WeightOnly.HasConfig(recorded) && recorded.Outputs.ContainsKey("w_q")
+        && recorded.Text("config") != "UIntXWeightOnlyConfig" && !WeightOnly.MistakesZeroPoints(recorded);
 
     public void Run(GoldenCase recorded, GoldenRun run)
     {

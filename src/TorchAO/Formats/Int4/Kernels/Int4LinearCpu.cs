@@ -30,14 +30,14 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
         using var operands = new FloatOperands(input, bias, problem.N);
         int lanes = Int4Dot.BestLanes;
         using Tensor? panel = lanes == 0 ? null : Permute(operands.Input, problem, lanes);
-        using Tensor? sums = weight.ZeroPoint is null ? null : SumGroups(operands.Input, problem);
+        using Tensor? sums = weight.ZeroPoint is null ? null : GroupSums.Of(operands.Input, problem);
         var job = new Job
         {
             Problem = problem,
             Lanes = lanes,
             Codes = TensorMemory.Address<byte>(weight.QData),
             Scales = new FloatRows(weight.Scale),
-            ZeroPoints = weight.ZeroPoint is null ? null : new FloatRows(weight.ZeroPoint),
+            ZeroPoints = weight.ZeroPoint is { } zeroPoint ? new ZeroPointRows(zeroPoint, Int4Grid.Codes.Middle) : null,
             X = TensorMemory.Address<float>(panel ?? operands.Input),
             XStride = (panel ?? operands.Input).size(1),
             XSums = sums is null ? null : TensorMemory.Address<float>(sums),
@@ -63,27 +63,13 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
         return panel;
     }
 
-    private static Tensor SumGroups(Tensor input, CpuProblem problem)
-    {
-        int groups = problem.K / problem.GroupSize;
-        Tensor sums = empty(problem.M, groups, dtype: ScalarType.Float32);
-        float* from = TensorMemory.Address<float>(input);
-        float* to = TensorMemory.Address<float>(sums);
-        for (long i = 0; i < problem.M; i++)
-        {
-            Int4Panel.SumGroups(new(from + (i * problem.K), problem.K), problem.GroupSize, new(to + (i * groups), groups));
-        }
-
-        return sums;
-    }
-
     private struct Job : IRowJob
     {
         public CpuProblem Problem;
         public int Lanes;
         public byte* Codes;
         public FloatRows Scales;
-        public FloatRows? ZeroPoints;
+        public ZeroPointRows? ZeroPoints;
         public float* X;
         public long XStride;
         public float* XSums;
@@ -103,12 +89,13 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
                 int count = Math.Min(Int4Dot.MaxRows, m - first);
                 for (long row = begin; row < end; row++)
                 {
-                    var weights = new Int4Row(Codes + (row * rowBytes), Scales.Row(row, scaleScratch), k, groupSize);
+                    float* scales = Scales.Row(row, scaleScratch);
+                    var weights = new Int4Row(Codes + (row * rowBytes), scales, k, groupSize);
                     Dot(Lanes, weights, X + (first * XStride), count, sums);
                     if (ZeroPoints is { } zeroPoints)
                     {
                         float* groupSums = XSums + ((long)first * Scales.Columns);
-                        Int4Panel.AddZeroPoints(zeroPoints.Row(row, zeroScratch), groupSums, Scales.Columns, count, sums);
+                        GroupSums.Add(zeroPoints.Row(row, scales, zeroScratch), groupSums, Scales.Columns, count, sums);
                     }
 
                     for (int i = 0; i < count; i++)

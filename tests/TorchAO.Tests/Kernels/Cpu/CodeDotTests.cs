@@ -1,10 +1,10 @@
-using TorchAO.Formats.Int8.Kernels;
+using TorchAO.Kernels.Cpu;
 using Xunit;
 
-namespace TorchAO.Tests.Formats.Int8.Kernels;
+namespace TorchAO.Tests.Kernels.Cpu;
 
 /// <summary>The paths over small whole numbers, where every partial sum is exact and order cannot matter.</summary>
-public sealed unsafe class Int8DotTests
+public sealed unsafe class CodeDotTests
 {
     public static TheoryData<int, int> LengthsAndGroups()
     {
@@ -43,9 +43,9 @@ public sealed unsafe class Int8DotTests
                 float[] wide256 = [.. Enumerable.Repeat(float.NaN, m)];
                 fixed (float* y = expected, y512 = wide512, y256 = wide256)
                 {
-                    Int8Dot.Scalar(c, s, length, group, xs, length, m, y);
-                    Int8Dot.Wide512(c, s, length, group, xs, length, m, y512);
-                    Int8Dot.Wide256(c, s, length, group, xs, length, m, y256);
+                    CodeDot.Scalar(c, s, length, group, xs, length, m, y);
+                    CodeDot.Wide512(c, s, length, group, xs, length, m, y512);
+                    CodeDot.Wide256(c, s, length, group, xs, length, m, y256);
                 }
 
                 Assert.Equal(expected, wide512);

@@ -3,16 +3,41 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
-namespace TorchAO.Formats.Int8.Kernels;
+namespace TorchAO.Kernels.Cpu;
 
 /// <summary>
 /// Computes <c>y[m] = Σ_k x[m, k] · code[k] · scale[k / group]</c> for one weight row and up to <see cref="MaxRows"/>
 /// activation rows. The paths agree bit for bit wherever every partial sum is exact.
 /// </summary>
-internal static unsafe class Int8Dot
+internal static unsafe class CodeDot
 {
     /// <summary>Activation rows that share one pass over the codes.</summary>
     public const int MaxRows = 8;
+
+    /// <summary>Computes with the widest vectors that this processor runs at full speed.</summary>
+    /// <param name="codes">A row of codes, one a byte.</param>
+    /// <param name="scales">The row's scales, <c>length / groupSize</c> of them.</param>
+    /// <param name="length">K.</param>
+    /// <param name="groupSize">Codes that share a scale; divides K.</param>
+    /// <param name="x">Activations, rows of K.</param>
+    /// <param name="stride">The distance of activation rows in elements.</param>
+    /// <param name="m">Activation rows, at most <see cref="MaxRows"/>.</param>
+    /// <param name="y">Receives m results.</param>
+    public static void Best(sbyte* codes, float* scales, int length, int groupSize, float* x, long stride, int m, float* y)
+    {
+        if (Vector512.IsHardwareAccelerated)
+        {
+            Wide512(codes, scales, length, groupSize, x, stride, m, y);
+        }
+        else if (Vector256.IsHardwareAccelerated)
+        {
+            Wide256(codes, scales, length, groupSize, x, stride, m, y);
+        }
+        else
+        {
+            Scalar(codes, scales, length, groupSize, x, stride, m, y);
+        }
+    }
 
     /// <summary>The reference: the definition, in order, one element at a time.</summary>
     internal static void Scalar(sbyte* codes, float* scales, int length, int groupSize, float* x, long stride, int m, float* y)

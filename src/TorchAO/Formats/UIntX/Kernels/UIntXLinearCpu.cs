@@ -1,0 +1,121 @@
+using System.Buffers;
+using TorchAO.Kernels;
+using TorchAO.Kernels.Cpu;
+using TorchAO.Runtime.Cpu;
+using TorchAO.Runtime.Memory;
+using static TorchSharp.torch;
+
+namespace TorchAO.Formats.UIntX.Kernels;
+
+/// <summary>
+/// Floating-point activations times codes of 1 to 8 bits: <c>y[m, n] = Σ_g (scale · Σ_k x[m, k] · (code − mid) + zero ·
+/// Σ_k x[m, k])</c> over the groups g of row n, zero being the value of the middle code; accumulates in float32.
+/// </summary>
+/// <remarks>
+/// Decoding is apart from multiplying: a weight row becomes signed bytes in the first-level cache, once for all activation
+/// rows, and <see cref="CodeDot"/> does the rest. The packed bytes are read from main memory once.
+/// </remarks>
+internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
+{
+    // Weight rows decoded ahead where there are more activations than one pass takes: these bytes stay in the second-level
+    // cache beside eight activation rows, which then serve all of them.
+    private const int DecodedBytes = 1 << 16;
+
+    /// <inheritdoc/>
+    public string Name => "uintx.cpu.linear";
+
+    /// <inheritdoc/>
+    public string? ReasonToRefuse(in LinearProblem problem) => CpuProblem.ReasonToRefuse(problem);
+
+    /// <inheritdoc/>
+    public Tensor Run(Tensor input, UIntXTensor weight, Tensor? bias)
+    {
+        var problem = new CpuProblem(input, weight.Shape, weight.GroupSize);
+        using var operands = new FloatOperands(input, bias, problem.N, spreadsRows: true);
+        using Tensor? sums = weight.ZeroPoint is null ? null : GroupSums.Of(operands.Input, problem);
+        var job = new Job
+        {
+            Problem = problem,
+            Bits = weight.Bits,
+            Packed = TensorMemory.Address<byte>(weight.QData),
+            Scales = new FloatRows(weight.Scale),
+            ZeroPoints = weight.ZeroPoint is { } zeroPoint
+                ? new ZeroPointRows(zeroPoint, UnsignedCodes.Of(weight.Bits).Middle)
+                : null,
+            X = TensorMemory.Address<float>(operands.Input),
+            XStride = operands.Input.size(1),
+            XSums = sums is null ? null : TensorMemory.Address<float>(sums),
+            Bias = operands.Bias is null ? null : TensorMemory.Address<float>(operands.Bias),
+            Y = TensorMemory.Address<float>(operands.Output),
+        };
+        ParallelRows.Run(problem.N, problem.RowsPerWorker, job);
+        GC.KeepAlive(weight); // the addresses above are its tensors'
+        return operands.TakeOutput();
+    }
+
+    private struct Job : IRowJob
+    {
+        public CpuProblem Problem;
+        public int Bits;
+        public byte* Packed;
+        public FloatRows Scales;
+        public ZeroPointRows? ZeroPoints;
+        public float* X;
+        public long XStride;
+        public float* XSums;
+        public float* Bias;
+        public float* Y;
+
+        public readonly void Run(long begin, long end)
+        {
+            int length = checked((int)ShardPacking.PaddedLength(Problem.K));
+            int rowBytes = length / 8 * Bits;
+            int block = Problem.M <= CodeDot.MaxRows ? 1 : Math.Clamp(DecodedBytes / length, 1, 16);
+            sbyte[] decoded = ArrayPool<sbyte>.Shared.Rent(block * length);
+            fixed (sbyte* codes = decoded)
+            {
+                for (long first = begin; first < end; first += block)
+                {
+                    int count = (int)Math.Min(block, end - first);
+                    for (int i = 0; i < count; i++)
+                    {
+                        ShardDecode.Best(Packed + ((first + i) * rowBytes), Bits, length, codes + ((long)i * length));
+                    }
+
+                    Multiply(codes, length, first, count);
+                }
+            }
+
+            ArrayPool<sbyte>.Shared.Return(decoded);
+        }
+
+        private readonly void Multiply(sbyte* codes, int length, long firstRow, int rows)
+        {
+            (int m, int n, int k, int groupSize) = Problem;
+            float* scaleScratch = stackalloc float[Scales.Columns];
+            float* zeroScratch = stackalloc float[Scales.Columns];
+            float* sums = stackalloc float[CodeDot.MaxRows];
+            for (int first = 0; first < m; first += CodeDot.MaxRows)
+            {
+                int count = Math.Min(CodeDot.MaxRows, m - first);
+                for (int r = 0; r < rows; r++)
+                {
+                    long row = firstRow + r;
+                    float* scales = Scales.Row(row, scaleScratch);
+                    CodeDot.Best(
+                        codes + ((long)r * length), scales, k, groupSize, X + (first * XStride), XStride, count, sums);
+                    if (ZeroPoints is { } zeroPoints)
+                    {
+                        float* groupSums = XSums + ((long)first * Scales.Columns);
+                        GroupSums.Add(zeroPoints.Row(row, scales, zeroScratch), groupSums, Scales.Columns, count, sums);
+                    }
+
+                    for (int i = 0; i < count; i++)
+                    {
+                        Y[((long)(first + i) * n) + row] = Bias is null ? sums[i] : sums[i] + Bias[row];
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+using System.Runtime.InteropServices;
+using TorchAO.Runtime.Memory;
+using static TorchSharp.torch;
+
+namespace TorchAO.Kernels.Cpu;
+
+/// <summary>The values of the middle code of each group in float32, whether zero points are kept as values or as codes.</summary>
+/// <remarks>Holds an address: the tensor must outlive the value.</remarks>
+[StructLayout(LayoutKind.Auto)]
+internal readonly unsafe struct ZeroPointRows
+{
+    private readonly FloatRows values;
+    private readonly byte* bytes;
+    private readonly int* integers;
+    private readonly int middle;
+    private readonly int columns;
+
+    /// <summary>Looks at a contiguous matrix of zero points on the CPU.</summary>
+    /// <param name="zeroPoint"><c>[N, K / group]</c>: values of the middle code in a floating-point type, or the codes of value 0
+    /// in uint8 or int32.</param>
+    /// <param name="middle">The middle code.</param>
+    public ZeroPointRows(Tensor zeroPoint, int middle)
+    {
+        this.middle = middle;
+        columns = checked((int)zeroPoint.size(1));
+        switch (zeroPoint.dtype)
+        {
+            case ScalarType.Byte:
+                bytes = TensorMemory.Address<byte>(zeroPoint);
+                break;
+            case ScalarType.Int32:
+                integers = TensorMemory.Address<int>(zeroPoint);
+                break;
+            default:
+                values = new FloatRows(zeroPoint);
+                break;
+        }
+    }
+
+    /// <summary>Gets a row: in place where it is float32, computed into the scratch space otherwise.</summary>
+    /// <param name="row">The row's index.</param>
+    /// <param name="scales">The row's scales, which turn codes into values.</param>
+    /// <param name="scratch">Room for a row.</param>
+    public float* Row(long row, float* scales, float* scratch)
+    {
+        if (bytes == null && integers == null)
+        {
+            return values.Row(row, scratch);
+        }
+
+        for (int g = 0; g < columns; g++)
+        {
+            int zero = bytes != null ? bytes[(row * columns) + g] : integers[(row * columns) + g];
+            scratch[g] = (middle - zero) * scales[g];
+        }
+
+        return scratch;
+    }
+}
