@@ -42,6 +42,11 @@ internal static class ContractCases
             HasWeightZeros = true,
         },
         new IntxWeightOnlyConfig { WeightDType = QuantizedType.Signed(6), MappingType = MappingType.Asymmetric },
+        new IntxWeightOnlyConfig
+        {
+            WeightDType = QuantizedType.Int8, Granularity = new PerGroup(32), MappingType = MappingType.Asymmetric,
+            HasWeightZeros = true,
+        },
         new GemliteUIntXWeightOnlyConfig { BitWidth = 8, GroupSize = null },
         new Float8WeightOnlyConfig { WeightDType = ScalarTypes.Float8E5M2 },
         new Float8WeightOnlyConfig { Granularity = Float8Granularity.PerTensor },

@@ -37,23 +37,38 @@ internal readonly unsafe struct ZeroPointRows
         }
     }
 
+    /// <summary>Gets whether zero points are codes, not values.</summary>
+    public bool AreCodes => bytes != null || integers != null;
+
+    /// <summary>Computes by how much the codes of each group of a row must move for the zero point to become 0.</summary>
+    /// <param name="row">The row's index.</param>
+    /// <param name="offsets">Receives <c>middle - zero_point</c>, which codes of up to 7 bits keep within a byte.</param>
+    public void CodeOffsets(long row, Span<sbyte> offsets)
+    {
+        for (int g = 0; g < columns; g++)
+        {
+            offsets[g] = (sbyte)(middle - Code((row * columns) + g));
+        }
+    }
+
     /// <summary>Gets a row: in place where it is float32, computed into the scratch space otherwise.</summary>
     /// <param name="row">The row's index.</param>
     /// <param name="scales">The row's scales, which turn codes into values.</param>
     /// <param name="scratch">Room for a row.</param>
     public float* Row(long row, float* scales, float* scratch)
     {
-        if (bytes == null && integers == null)
+        if (!AreCodes)
         {
             return values.Row(row, scratch);
         }
 
         for (int g = 0; g < columns; g++)
         {
-            int zero = bytes != null ? bytes[(row * columns) + g] : integers[(row * columns) + g];
-            scratch[g] = (middle - zero) * scales[g];
+            scratch[g] = (middle - Code((row * columns) + g)) * scales[g];
         }
 
         return scratch;
     }
+
+    private int Code(long index) => bytes != null ? bytes[index] : integers[index];
 }

@@ -53,13 +53,13 @@ internal static class WeightOnly
         BuiltInFormats.Catalog.Handler(config).Quantize(weight, config);
 
     /// <summary>Makes a layer; the caller disposes it.</summary>
-    public static QuantizedLinear Layer(QuantizeConfig config, Tensor weight, Tensor? bias)
-    {
-        QuantizedTensor quantized = Quantize(config, weight);
-        return new QuantizedLinear(
-            BuiltInFormats.Catalog.Format(quantized.Format).CreateExecutor(quantized),
-            bias is null ? null : new Parameter(bias));
-    }
+    public static QuantizedLinear Layer(QuantizeConfig config, Tensor weight, Tensor? bias) =>
+        Layer(Quantize(config, weight), bias);
+
+    /// <summary>Makes a layer of a quantized weight, which it owns; the caller disposes it.</summary>
+    public static QuantizedLinear Layer(QuantizedTensor quantized, Tensor? bias) => new(
+        BuiltInFormats.Catalog.Format(quantized.Format).CreateExecutor(quantized),
+        bias is null ? null : new Parameter(bias));
 
     /// <summary>Whether codes and zero points come from half-quadratic quantization.</summary>
     public static bool UsesHqq(GoldenCase recorded) =>

@@ -41,7 +41,10 @@ public sealed class SqnrTests(ITestOutputHelper output)
             return;
         }
 
-        Assert.InRange(ofOutput, recorded.Output - ours.Tolerance, recorded.Output + ours.Tolerance);
+        // Better is no fault: torchao rounds the dequantized weight to bfloat16 before it multiplies, our kernels need not.
+        Assert.InRange(ofOutput, recorded.Output - ours.Tolerance, recorded.Type == ScalarType.Float32
+            ? recorded.Output + ours.Tolerance
+            : double.PositiveInfinity);
         if (recorded.Weight is { } bar)
         {
             Assert.InRange(ofWeight, bar - ours.Tolerance, bar + ours.Tolerance);

@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace TorchAO.Formats.UIntX.Kernels;
 
 /// <summary>
-/// Floating-point activations times codes of 1 to 8 bits: <c>y[m, n] = Σ_g (scale · Σ_k x[m, k] · (code − mid) + zero ·
-/// Σ_k x[m, k])</c> over the groups g of row n, zero being the value of the middle code; accumulates in float32.
+/// Floating-point activations times codes of 1 to 8 bits: <c>y[m, n] = Σ_g scale · Σ_k x[m, k] · (code − zero_point)</c> over
+/// the groups g of row n. Zero points that are values are added apart, <c>zero_point · Σ_k x[m, k]</c>. Accumulates in float32.
 /// </summary>
 /// <remarks>
 /// Decoding is apart from multiplying: a weight row becomes signed bytes in the first-level cache, once for all activation
@@ -32,16 +32,21 @@ internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
     {
         var problem = new CpuProblem(input, weight.Shape, weight.GroupSize);
         using var operands = new FloatOperands(input, bias, problem.N, spreadsRows: true);
-        using Tensor? sums = weight.ZeroPoint is null ? null : GroupSums.Of(operands.Input, problem);
+        ZeroPointRows? zeroPoints = weight.ZeroPoint is { } zeroPoint
+            ? new ZeroPointRows(zeroPoint, UnsignedCodes.Of(weight.Bits).Middle)
+            : null;
+
+        // The difference of two codes of 8 bits has 9.
+        bool shifts = weight.Bits < 8 && zeroPoints is { AreCodes: true };
+        using Tensor? sums = shifts || zeroPoints is null ? null : GroupSums.Of(operands.Input, problem);
         var job = new Job
         {
             Problem = problem,
             Bits = weight.Bits,
             Packed = TensorMemory.Address<byte>(weight.QData),
             Scales = new FloatRows(weight.Scale),
-            ZeroPoints = weight.ZeroPoint is { } zeroPoint
-                ? new ZeroPointRows(zeroPoint, UnsignedCodes.Of(weight.Bits).Middle)
-                : null,
+            CodeOffsets = shifts ? zeroPoints : null,
+            ZeroPoints = shifts ? null : zeroPoints,
             X = TensorMemory.Address<float>(operands.Input),
             XStride = operands.Input.size(1),
             XSums = sums is null ? null : TensorMemory.Address<float>(sums),
@@ -59,6 +64,7 @@ internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
         public int Bits;
         public byte* Packed;
         public FloatRows Scales;
+        public ZeroPointRows? CodeOffsets;
         public ZeroPointRows? ZeroPoints;
         public float* X;
         public long XStride;
@@ -69,7 +75,6 @@ internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
         public readonly void Run(long begin, long end)
         {
             int length = checked((int)ShardPacking.PaddedLength(Problem.K));
-            int rowBytes = length / 8 * Bits;
             int block = Problem.M <= CodeDot.MaxRows ? 1 : Math.Clamp(DecodedBytes / length, 1, 16);
             sbyte[] decoded = ArrayPool<sbyte>.Shared.Rent(block * length);
             fixed (sbyte* codes = decoded)
@@ -79,7 +84,7 @@ internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
                     int count = (int)Math.Min(block, end - first);
                     for (int i = 0; i < count; i++)
                     {
-                        ShardDecode.Best(Packed + ((first + i) * rowBytes), Bits, length, codes + ((long)i * length));
+                        Decode(first + i, length, codes + ((long)i * length));
                     }
 
                     Multiply(codes, length, first, count);
@@ -87,6 +92,17 @@ internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
             }
 
             ArrayPool<sbyte>.Shared.Return(decoded);
+        }
+
+        private readonly void Decode(long row, int length, sbyte* codes)
+        {
+            ShardDecode.Best(Packed + (row * (length / 8 * Bits)), Bits, length, codes);
+            if (CodeOffsets is { } zeroPoints)
+            {
+                Span<sbyte> offsets = stackalloc sbyte[Scales.Columns];
+                zeroPoints.CodeOffsets(row, offsets);
+                GroupShift.Wide(codes, Problem.K, Problem.GroupSize, offsets);
+            }
         }
 
         private readonly void Multiply(sbyte* codes, int length, long firstRow, int rows)
