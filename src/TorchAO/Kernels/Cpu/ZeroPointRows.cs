@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Kernels.Cpu;
 
-/// <summary>The values of the middle code of each group in float32, whether zero points are kept as values or as codes.</summary>
+/// <summary>Zero points of a weight in float32, whether they are kept as values of the middle code or as codes of value 0.</summary>
 /// <remarks>Holds an address: the tensor must outlive the value.</remarks>
 [StructLayout(LayoutKind.Auto)]
 internal readonly unsafe struct ZeroPointRows
@@ -40,18 +40,21 @@ internal readonly unsafe struct ZeroPointRows
     /// <summary>Gets whether zero points are codes, not values.</summary>
     public bool AreCodes => bytes != null || integers != null;
 
-    /// <summary>Computes by how much the codes of each group of a row must move for the zero point to become 0.</summary>
+    /// <summary>Computes the zero points of a row relative to the middle code: whole numbers, exact in float32.</summary>
     /// <param name="row">The row's index.</param>
-    /// <param name="offsets">Receives <c>middle - zero_point</c>, which codes of up to 7 bits keep within a byte.</param>
-    public void CodeOffsets(long row, Span<sbyte> offsets)
+    /// <param name="scratch">Receives <c>zero_point - middle</c> for each group.</param>
+    /// <returns><paramref name="scratch"/>.</returns>
+    public float* CenteredCodes(long row, float* scratch)
     {
         for (int g = 0; g < columns; g++)
         {
-            offsets[g] = (sbyte)(middle - Code((row * columns) + g));
+            scratch[g] = Code((row * columns) + g) - middle;
         }
+
+        return scratch;
     }
 
-    /// <summary>Gets a row: in place where it is float32, computed into the scratch space otherwise.</summary>
+    /// <summary>Gets the values of the middle code of a row: in place where it is float32, computed into the scratch space otherwise.</summary>
     /// <param name="row">The row's index.</param>
     /// <param name="scales">The row's scales, which turn codes into values.</param>
     /// <param name="scratch">Room for a row.</param>

@@ -57,7 +57,8 @@ internal sealed unsafe class Int8LinearCpu : ILinearKernel<Int8Tensor>
                 float* x = X + (first * XStride);
                 for (long row = begin; row < end; row++)
                 {
-                    CodeDot.Best(Codes + (row * k), Scales.Row(row, scratch), k, groupSize, x, XStride, count, sums);
+                    var weights = new CodeRow(Codes + (row * k), Scales.Row(row, scratch), null, k, groupSize);
+                    CodeDot.Best(weights, x, XStride, count, sums);
                     for (int i = 0; i < count; i++)
                     {
                         Y[((long)(first + i) * n) + row] = Bias is null ? sums[i] : sums[i] + Bias[row];

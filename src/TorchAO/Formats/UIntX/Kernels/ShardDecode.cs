@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
@@ -71,7 +72,18 @@ internal static unsafe class ShardDecode
         for (int e = 0; e < 8; e++, codes += eighth)
         {
             var fields = new Fields(packed, bits, eighth, e);
-            Eighth512(fields, (byte)(1 << (bits - 1)), eighth, codes);
+            switch (ShardPacking.Widths(bits).Length)
+            {
+                case 1:
+                    Eighth512<OneShard>(fields, bits, eighth, codes);
+                    break;
+                case 2:
+                    Eighth512<TwoShards>(fields, bits, eighth, codes);
+                    break;
+                default:
+                    Eighth512<ThreeShards>(fields, bits, eighth, codes);
+                    break;
+            }
         }
     }
 
@@ -87,74 +99,118 @@ internal static unsafe class ShardDecode
         for (int e = 0; e < 8; e++, codes += eighth)
         {
             var fields = new Fields(packed, bits, eighth, e);
-            Eighth256(fields, (byte)(1 << (bits - 1)), eighth, codes);
+            switch (ShardPacking.Widths(bits).Length)
+            {
+                case 1:
+                    Eighth256<OneShard>(fields, bits, eighth, codes);
+                    break;
+                case 2:
+                    Eighth256<TwoShards>(fields, bits, eighth, codes);
+                    break;
+                default:
+                    Eighth256<ThreeShards>(fields, bits, eighth, codes);
+                    break;
+            }
         }
     }
 
     // The last vector ends with the eighth and may overlap the one before: it writes the same bytes again. Shifts run over
     // words; what a byte gets from its neighbour, the mask removes.
-    private static void Eighth512(in Fields fields, byte middle, int count, sbyte* codes)
+    private static void Eighth512<TShards>(in Fields fields, int bits, int count, sbyte* codes)
+        where TShards : struct, IShardCount
     {
-        byte* low = fields.Low.Bytes;
-        byte* mid = fields.Mid.Bytes;
-        byte* high = fields.High.Bytes;
-        (int lowShift, int midShift, int highShift) = (fields.Low.Shift, fields.Mid.Shift, fields.High.Shift);
-        (int midPlace, int highPlace) = (fields.Mid.Place, fields.High.Place);
-        Vector512<ushort> lowMask = Vector512.Create(fields.Low.Mask).AsUInt16();
-        Vector512<ushort> midMask = Vector512.Create(fields.Mid.Mask).AsUInt16();
-        Vector512<ushort> highMask = Vector512.Create(fields.High.Mask).AsUInt16();
-        var middles = Vector512.Create(middle);
-        for (int i = 0; ; i = Math.Min(i + Vector512<byte>.Count, count - Vector512<byte>.Count))
+        Field low = fields.Low;
+        Field mid = fields.Mid;
+        Field high = fields.High;
+        var middle = Vector512.Create((byte)(1 << (bits - 1)));
+        int last = count - Vector512<byte>.Count;
+        for (int i = 0; i < last; i += Vector512<byte>.Count)
         {
-            Vector512<ushort> code = (Vector512.Load(low + i).AsUInt16() >> lowShift) & lowMask;
-            if (mid != null)
-            {
-                code |= ((Vector512.Load(mid + i).AsUInt16() >> midShift) & midMask) << midPlace;
-            }
-
-            if (high != null)
-            {
-                code |= ((Vector512.Load(high + i).AsUInt16() >> highShift) & highMask) << highPlace;
-            }
-
-            (code.AsByte() - middles).AsSByte().Store(codes + i);
-            if (i == count - Vector512<byte>.Count)
-            {
-                return;
-            }
+            (Code512<TShards>(low, mid, high, i) - middle).AsSByte().Store(codes + i);
         }
+
+        (Code512<TShards>(low, mid, high, last) - middle).AsSByte().Store(codes + last);
     }
 
-    private static void Eighth256(in Fields fields, byte middle, int count, sbyte* codes)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<byte> Code512<TShards>(Field low, Field mid, Field high, int i)
+        where TShards : struct, IShardCount
     {
-        byte* low = fields.Low.Bytes;
-        byte* mid = fields.Mid.Bytes;
-        byte* high = fields.High.Bytes;
-        (int lowShift, int midShift, int highShift) = (fields.Low.Shift, fields.Mid.Shift, fields.High.Shift);
-        (int midPlace, int highPlace) = (fields.Mid.Place, fields.High.Place);
-        Vector256<ushort> lowMask = Vector256.Create(fields.Low.Mask).AsUInt16();
-        Vector256<ushort> midMask = Vector256.Create(fields.Mid.Mask).AsUInt16();
-        Vector256<ushort> highMask = Vector256.Create(fields.High.Mask).AsUInt16();
-        var middles = Vector256.Create(middle);
-        for (int i = 0; ; i = Math.Min(i + Vector256<byte>.Count, count - Vector256<byte>.Count))
+        Vector512<byte> code = Field512(low, i);
+        if (TShards.Value > 1)
         {
-            Vector256<ushort> code = (Vector256.Load(low + i).AsUInt16() >> lowShift) & lowMask;
-            if (mid != null)
-            {
-                code |= ((Vector256.Load(mid + i).AsUInt16() >> midShift) & midMask) << midPlace;
-            }
-
-            if (high != null)
-            {
-                code |= ((Vector256.Load(high + i).AsUInt16() >> highShift) & highMask) << highPlace;
-            }
-
-            (code.AsByte() - middles).AsSByte().Store(codes + i);
-            if (i == count - Vector256<byte>.Count)
-            {
-                return;
-            }
+            code |= (Field512(mid, i).AsUInt16() << mid.Place).AsByte();
         }
+
+        if (TShards.Value > 2)
+        {
+            code |= (Field512(high, i).AsUInt16() << high.Place).AsByte();
+        }
+
+        return code;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<byte> Field512(Field field, int i) =>
+        (Vector512.Load(field.Bytes + i).AsUInt16() >> field.Shift).AsByte() & Vector512.Create(field.Mask);
+
+    private static void Eighth256<TShards>(in Fields fields, int bits, int count, sbyte* codes)
+        where TShards : struct, IShardCount
+    {
+        Field low = fields.Low;
+        Field mid = fields.Mid;
+        Field high = fields.High;
+        var middle = Vector256.Create((byte)(1 << (bits - 1)));
+        int last = count - Vector256<byte>.Count;
+        for (int i = 0; i < last; i += Vector256<byte>.Count)
+        {
+            (Code256<TShards>(low, mid, high, i) - middle).AsSByte().Store(codes + i);
+        }
+
+        (Code256<TShards>(low, mid, high, last) - middle).AsSByte().Store(codes + last);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<byte> Code256<TShards>(Field low, Field mid, Field high, int i)
+        where TShards : struct, IShardCount
+    {
+        Vector256<byte> code = Field256(low, i);
+        if (TShards.Value > 1)
+        {
+            code |= (Field256(mid, i).AsUInt16() << mid.Place).AsByte();
+        }
+
+        if (TShards.Value > 2)
+        {
+            code |= (Field256(high, i).AsUInt16() << high.Place).AsByte();
+        }
+
+        return code;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<byte> Field256(Field field, int i) =>
+        (Vector256.Load(field.Bytes + i).AsUInt16() >> field.Shift).AsByte() & Vector256.Create(field.Mask);
+
+    /// <summary>How many shards a code has: a type, so that each count has a loop of its own, without a branch.</summary>
+    private interface IShardCount
+    {
+        static abstract int Value { get; }
+    }
+
+    private readonly struct OneShard : IShardCount
+    {
+        public static int Value => 1;
+    }
+
+    private readonly struct TwoShards : IShardCount
+    {
+        public static int Value => 2;
+    }
+
+    private readonly struct ThreeShards : IShardCount
+    {
+        public static int Value => 3;
     }
 
     /// <summary>Where one eighth of a row finds its bits in a shard, and where in the code they belong.</summary>
