@@ -45,17 +45,11 @@ internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
         using Tensor? sums = areCodes || zeroPoints is null ? null : GroupSums.Of(operands.Input, problem);
         var job = new Job
         {
-            Problem = problem,
+            Product = new GroupedProduct(
+                problem, operands, operands.Input, weight.Scale, areCodes ? null : zeroPoints, sums),
             Bits = weight.Bits,
             Packed = TensorMemory.Address<byte>(weight.QData),
-            Scales = new FloatRows(weight.Scale),
             Zeros = areCodes ? zeroPoints : null,
-            ZeroPoints = areCodes ? null : zeroPoints,
-            X = TensorMemory.Address<float>(operands.Input),
-            XStride = operands.Input.size(1),
-            XSums = sums is null ? null : TensorMemory.Address<float>(sums),
-            Bias = operands.Bias is null ? null : TensorMemory.Address<float>(operands.Bias),
-            Y = TensorMemory.Address<float>(operands.Output),
         };
         ParallelRows.Run(problem.N, problem.RowsPerWorker, job);
         GC.KeepAlive(weight); // the addresses above are its tensors'
@@ -64,23 +58,16 @@ internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
 
     private struct Job : IRowJob
     {
-        public CpuProblem Problem;
+        public GroupedProduct Product;
         public int Bits;
         public byte* Packed;
-        public FloatRows Scales;
         public ZeroPointRows? Zeros;
-        public ZeroPointRows? ZeroPoints;
-        public float* X;
-        public long XStride;
-        public float* XSums;
-        public float* Bias;
-        public float* Y;
 
         public readonly void Run(long begin, long end)
         {
-            int length = checked((int)ShardPacking.PaddedLength(Problem.K));
+            int length = checked((int)ShardPacking.PaddedLength(Product.Problem.K));
             int rowBytes = length / 8 * Bits;
-            int block = Problem.M <= CodeDot.MaxRows ? 1 : Math.Clamp(DecodedBytes / length, 1, 16);
+            int block = Product.Problem.M <= CodeDot.MaxRows ? 1 : Math.Clamp(DecodedBytes / length, 1, 16);
             sbyte[] decoded = ArrayPool<sbyte>.Shared.Rent((block * length) + CacheLine);
             fixed (sbyte* start = decoded)
             {
@@ -121,9 +108,9 @@ internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
 
         private readonly void Multiply(sbyte* codes, int length, long firstRow, int rows)
         {
-            (int m, int n, int k, int groupSize) = Problem;
-            float* scaleScratch = stackalloc float[Scales.Columns];
-            float* zeroScratch = stackalloc float[Scales.Columns];
+            (int m, _, int k, int groupSize) = Product.Problem;
+            float* scaleScratch = stackalloc float[Product.Groups];
+            float* zeroScratch = stackalloc float[Product.Groups];
             float* sums = stackalloc float[CodeDot.MaxRows];
             for (int first = 0; first < m; first += CodeDot.MaxRows)
             {
@@ -131,20 +118,11 @@ internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
                 for (int r = 0; r < rows; r++)
                 {
                     long row = firstRow + r;
-                    float* scales = Scales.Row(row, scaleScratch);
+                    float* scales = Product.Scales(row, scaleScratch);
                     float* zeros = Zeros is { } zeroCodes ? zeroCodes.CenteredCodes(row, zeroScratch) : null;
                     var weights = new CodeRow(codes + ((long)r * length), scales, zeros, k, groupSize);
-                    CodeDot.Best(weights, X + (first * XStride), XStride, count, sums);
-                    if (ZeroPoints is { } zeroPoints)
-                    {
-                        float* groupSums = XSums + ((long)first * Scales.Columns);
-                        GroupSums.Add(zeroPoints.Row(row, scales, zeroScratch), groupSums, Scales.Columns, count, sums);
-                    }
-
-                    for (int i = 0; i < count; i++)
-                    {
-                        Y[((long)(first + i) * n) + row] = Bias is null ? sums[i] : sums[i] + Bias[row];
-                    }
+                    CodeDot.Best(weights, Product.X + (first * Product.XStride), Product.XStride, count, sums);
+                    Product.Finish(row, first, count, scales, zeroScratch, sums);
                 }
             }
         }
