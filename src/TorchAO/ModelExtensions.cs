@@ -53,6 +53,13 @@ public static class ModelExtensions
         return ModelQuantizer.Dequantize(model);
     }
 
+    /// <summary>Counts the bytes of a model's parameters, buffers and quantized weights; what is shared counts once.</summary>
+    public static long CountBytes(this nn.Module model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return ModelBytes.Of(model);
+    }
+
     private static ModuleRules Everything(QuantizeConfig config)
     {
         ArgumentNullException.ThrowIfNull(config);

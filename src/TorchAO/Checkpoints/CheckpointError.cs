@@ -89,4 +89,10 @@ public enum CheckpointError
 
     /// <summary>The model has no place for a tensor of the file.</summary>
     UnexpectedTensor,
+
+    /// <summary>A tokenizer's file contradicts its format or itself.</summary>
+    InvalidTokenizer,
+
+    /// <summary>A tokenizer that its file describes correctly and that is not supported here.</summary>
+    UnsupportedTokenizer,
 }

@@ -12,6 +12,6 @@ public static class BuiltInFormats
     public static FormatCatalog Catalog { get; } = new(
         new Int8Format(),
         new Int4Format(),
-        new UIntXFormat(),
-        new Float8Format());
+        new Float8Format(),
+        new UIntXFormat());
 }

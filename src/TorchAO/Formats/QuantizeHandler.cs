@@ -13,7 +13,7 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
 {
     public Type ConfigType => typeof(TConfig);
 
-    public QuantizeConfig DefaultConfig => new TConfig();
+    public virtual QuantizeConfig DefaultConfig => new TConfig();
 
     public abstract string ConfigName { get; }
 
@@ -35,6 +35,8 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
     public long PredictBytes(in WeightFacts weight, QuantizeConfig config) => PredictBytes(weight, (TConfig)config);
 
     public long GroupSize(in WeightFacts weight, QuantizeConfig config) => GroupSize(weight, (TConfig)config);
+
+    public ActivationScheme? Activation(QuantizeConfig config) => Activation((TConfig)config);
 
     public QuantizedTensor Quantize(Tensor weight, QuantizeConfig config)
     {
@@ -67,6 +69,9 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
     protected abstract long PredictBytes(in WeightFacts weight, TConfig config);
 
     protected abstract long GroupSize(in WeightFacts weight, TConfig config);
+
+    /// <summary>Gets how activations are rounded, for configs that do.</summary>
+    protected virtual ActivationScheme? Activation(TConfig config) => null;
 
     /// <summary>Makes the grid to which a weight that fits is rounded.</summary>
     protected abstract IQuantizationGrid CreateGrid(in WeightFacts weight, TConfig config);

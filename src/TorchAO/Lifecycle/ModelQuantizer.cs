@@ -85,7 +85,8 @@ internal static class ModelQuantizer
             using Tensor moved = detached.to(plan.Device!);
             quantized = plan.Handler!.Quantize(moved, plan.Report.Config!);
             double? noise = options.MeasureError ? SignalToNoise(moved, quantized) : null;
-            LinearExecutor executor = catalog.Format(quantized.Format).CreateExecutor(quantized);
+            LinearExecutor executor = catalog.Format(quantized.Format).CreateExecutor(
+                quantized, activation: plan.Handler.Activation(plan.Report.Config!));
             return new(plan.Site, plan.Report with { BytesAfter = quantized.Bytes, SignalToNoiseDecibels = noise }, executor);
         }
         catch (Exception e)

@@ -192,7 +192,8 @@ internal sealed class QuantizePlan
         ];
         string reason = string.Join("; ", reasons.Where(part => part is not null));
         var problem = new LinearProblem(
-            device.type, facts.DType, 1, facts.OutFeatures, facts.InFeatures, handler.GroupSize(facts, config));
+            device.type, facts.DType, 1, facts.OutFeatures, facts.InFeatures, handler.GroupSize(facts, config),
+            handler.Activation(config));
         return new LayerPlan(
             site,
             new LayerReport(
@@ -213,12 +214,13 @@ internal sealed class QuantizePlan
     {
         QuantizedTensor weight = executor.Weight;
         bool isAsked = !options.KeepQuantized && rule?.Config is not null && options.Filter?.Invoke(site.Name, site.Layer) != false;
-        if (isAsked && !IsMadeBy(weight, rule!.Config!))
+        if (isAsked && !IsMadeBy(executor, rule!.Config!))
         {
             throw new QuantizationException(
                 $"module '{site.Name}' is quantized already as {weight.Format} with group_size {weight.GroupSize} " +
-                $"{weight.DescribeParameters().ToJsonString()}, the config asks for {rule.Config}. Call Dequantize() first, skip " +
-                "the layer by a rule, or set QuantizeOptions.KeepQuantized; nothing was changed.");
+                $"{weight.DescribeParameters().ToJsonString()}{(executor.Activation is { } scheme ? $", activations {scheme}" : "")}, " +
+                $"the config asks for {rule.Config}. Call Dequantize() first, skip the layer by a rule, or set " +
+                "QuantizeOptions.KeepQuantized; nothing was changed.");
         }
 
         long before = weight.Shape[0] * weight.Shape[1] * Runtime.Libtorch.ScalarTypes.Of(weight.DType).Bytes;
@@ -228,12 +230,13 @@ internal sealed class QuantizePlan
     }
 
     // One row through the same handler has the same parameters if the config is the one that made the weight.
-    private bool IsMadeBy(QuantizedTensor weight, QuantizeConfig config)
+    private bool IsMadeBy(LinearExecutor executor, QuantizeConfig config)
     {
+        QuantizedTensor weight = executor.Weight;
         IQuantizeHandler handler = catalog.Handler(config);
         var facts = new WeightFacts(weight.Shape[0], weight.Shape[1], weight.DType, weight.Device.type);
         if (handler.FormatName != weight.Format || handler.ReasonToSkip(facts, config) is not null
-            || handler.GroupSize(facts, config) != weight.GroupSize)
+            || handler.GroupSize(facts, config) != weight.GroupSize || handler.Activation(config) != executor.Activation)
         {
             return false;
         }

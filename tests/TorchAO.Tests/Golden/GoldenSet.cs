@@ -93,7 +93,8 @@ internal sealed class GoldenSet
         entry.GetProperty("params").Clone(),
         ReadTensors(entry.GetProperty("inputs")),
         ReadTensors(entry.GetProperty("outputs")),
-        entry.TryGetProperty("expect_error", out JsonElement error) ? error.GetProperty("message").GetString() : null);
+        entry.TryGetProperty("expect_error", out JsonElement error) ? error.GetProperty("message").GetString() : null,
+        entry.TryGetProperty("device", out JsonElement device) ? device.GetString()! : "cpu");
 
     private static Dictionary<string, GoldenTensor> ReadTensors(JsonElement entries) =>
         entries.EnumerateObject().ToDictionary(
