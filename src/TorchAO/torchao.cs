@@ -2,8 +2,10 @@ using System.Diagnostics;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
+using TorchAO.Formats.UIntX;
 using TorchAO.Configuration;
 using TorchAO.Lifecycle;
+using TorchAO.Primitives;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -93,6 +95,25 @@ public static class torchao
 
     /// <summary>Makes an int4 config.</summary>
     public static Int4WeightOnlyConfig int4_weight_only(long? group_size) => new() { GroupSize = group_size };
+
+    /// <summary>Makes an int4 config with half-quadratic zero points.</summary>
+    public static Int4WeightOnlyConfig int4_weight_only(long? group_size, bool use_hqq) =>
+        new() { GroupSize = group_size, UseHqq = use_hqq };
+
+    /// <summary>Makes a config of unsigned integers of 1 to 8 bits.</summary>
+    public static UIntXWeightOnlyConfig uintx_weight_only(
+        QuantizedType dtype, long? group_size = 64, int pack_dim = -1, bool use_hqq = false) =>
+        new() { DType = dtype, GroupSize = group_size, PackDim = pack_dim, UseHqq = use_hqq };
+
+    /// <summary>Makes a config with the numbers of the GemLite kernels.</summary>
+    public static GemliteUIntXWeightOnlyConfig gemlite_uintx_weight_only(
+        long? group_size = 64, int bit_width = 4, int packing_bitwidth = 32, bool? contiguous = null) => new()
+        {
+            GroupSize = group_size,
+            BitWidth = bit_width,
+            PackingBitwidth = packing_bitwidth,
+            Contiguous = contiguous,
+        };
 
     /// <summary>Makes a float8 config, e4m3fn.</summary>
     public static Float8WeightOnlyConfig float8_weight_only() => new();

@@ -56,9 +56,12 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
         using Tensor detached = weight.detach();
         RequireFinite(detached);
         IQuantizationGrid grid = CreateGrid(facts, (TConfig)config);
-        using QParams qparams = grid.ChooseQParams(detached);
-        using Tensor codes = grid.Quantize(detached, qparams);
-        return grid.Pack(codes, qparams, weight.dtype);
+        (Tensor codes, QParams qparams) = Choose(detached, grid, (TConfig)config);
+        using (codes)
+        using (qparams)
+        {
+            return grid.Pack(codes, qparams, weight.dtype);
+        }
     }
 
     protected abstract string? ReasonToSkip(in WeightFacts weight, TConfig config);
@@ -72,6 +75,13 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
 
     /// <summary>Makes the grid to which a weight that fits is rounded.</summary>
     protected abstract IQuantizationGrid CreateGrid(in WeightFacts weight, TConfig config);
+
+    /// <summary>Chooses codes and parameters; a config whose algorithm finds both together overrides it.</summary>
+    protected virtual (Tensor Codes, QParams QParams) Choose(Tensor weight, IQuantizationGrid grid, TConfig config)
+    {
+        QParams qparams = grid.ChooseQParams(weight);
+        return (grid.Quantize(weight, qparams), qparams);
+    }
 
     private void RequireFinite(Tensor weight)
     {

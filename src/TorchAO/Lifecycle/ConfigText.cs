@@ -19,7 +19,11 @@ public static class ConfigText
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        Converters = { new ScalarTypeConverter(), new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, false) },
+        Converters =
+        {
+            new ScalarTypeConverter(), new QuantizedTypeConverter(), new GranularityConverter(),
+            new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, false),
+        },
     };
 
     /// <summary>Writes a config: its name as <c>config</c>, then its options.</summary>

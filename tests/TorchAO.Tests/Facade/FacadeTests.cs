@@ -3,6 +3,7 @@ using TorchAO.Formats;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Lifecycle;
+using TorchAO.Primitives;
 using TorchSharp.Modules;
 using Xunit;
 using static TorchAO.torchao;
@@ -16,10 +17,14 @@ public sealed class FacadeTests
     public void Lines_of_torchao_programs_compile_and_run()
     {
         using Linear a = nn.Linear(64, 32), b = nn.Linear(64, 32), c = nn.Linear(64, 32);
+        using Linear d = nn.Linear(64, 32), e = nn.Linear(64, 32), f = nn.Linear(64, 32);
 
         Assert.Single(torchao.quantize_(a, new Int8WeightOnlyConfig()).Changed);
         Assert.Single(quantize_(b, int4_weight_only(group_size: 32), filter_fn: (module, name) => module is Linear).Changed);
         Assert.Single(quantize_(c, float8_weight_only()).Changed);
+        Assert.Single(quantize_(d, uintx_weight_only(QuantizedType.UInt4, group_size: 32, pack_dim: -1)).Changed);
+        Assert.Single(quantize_(e, gemlite_uintx_weight_only(group_size: null, bit_width: 8)).Changed);
+        Assert.Single(quantize_(f, int4_weight_only(group_size: 32, use_hqq: true)).Changed);
         Assert.Empty(quantize_(a, int4_weight_only(group_size: 32)).Changed);
     }
 

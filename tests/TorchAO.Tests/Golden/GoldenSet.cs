@@ -26,6 +26,9 @@ internal sealed class GoldenSet
     /// repository.</summary>
     public static GoldenSet Current { get; } = new(FindFolder());
 
+    /// <summary>The folder with the files.</summary>
+    public string Folder => folder;
+
     public IReadOnlyList<GoldenCase> Cases { get; }
 
     public GoldenCase this[string id] => Cases.Single(c => c.Id == id);
