@@ -9,9 +9,7 @@ namespace TorchAO.Cli.Commands;
 /// <summary><c>torchao chat</c>: a conversation whose beginning the model does not read again.</summary>
 internal sealed class ChatCommand
 {
-    private readonly ModelArguments model = new();
-    private readonly QuantizeArguments quantize = new();
-    private readonly GenerationArguments generation = new();
+    private readonly GenerationRequest request = new();
 
     private readonly Option<string?> system = new("--system")
     {
@@ -26,21 +24,16 @@ internal sealed class ChatCommand
     public static Command Create(Terminal terminal)
     {
         var chat = new ChatCommand(terminal);
-        var command = new Command(
-            "chat", "Talk with a model, a line a turn; /reset forgets the conversation, /exit or the end of input leaves.");
-        chat.model.AddTo(command);
-        chat.quantize.AddTo(command);
-        chat.generation.AddTo(command);
+        Command command = chat.request.CreateCommand(
+            "chat", "Talk with a model, a line a turn; /reset forgets the conversation, /exit or the end of input leaves.", chat.Run);
         command.Add(chat.system);
-        command.SetAction((parsed, cancellation) => Task.Run(() => chat.Run(parsed, cancellation), CancellationToken.None));
         return command;
     }
 
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
-        GenerationOptions options = generation.Read(parsed);
-        using LoadedModel loaded = model.Load(parsed, quantize.Rules(parsed), terminal, cancellation);
-        Tokenizer tokenizer = model.OpenTokenizer(parsed, loaded.Model);
+        (LoadedModel loaded, Tokenizer tokenizer, GenerationOptions options) = request.Open(parsed, terminal, cancellation);
+        using LoadedModel owned = loaded;
         using var generator = new TextGenerator(loaded.Model, tokenizer);
         var template = ChatTemplate.For(tokenizer);
         options = options with { StopTokenIds = template.StopTokenIds };
@@ -59,8 +52,9 @@ internal sealed class ChatCommand
             }
             else if (line.Length > 0)
             {
-                Answer(generator, template.Turn(line, generator.TokenIds.Count == 0 ? parsed.GetValue(system) : null,
-                    isFirst: generator.TokenIds.Count == 0), options, cancellation);
+                bool isFirst = generator.TokenIds.Count == 0;
+                string turn = template.Turn(line, isFirst ? parsed.GetValue(system) : null, isFirst);
+                Answer(generator, turn, options, cancellation);
             }
         }
 

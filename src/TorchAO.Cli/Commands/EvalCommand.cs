@@ -16,7 +16,7 @@ internal sealed class EvalCommand
     private readonly ModelArguments model = new();
     private readonly QuantizeArguments quantize = new();
 
-    private readonly Option<FileInfo?> text = new("--text", "-t")
+    private readonly Option<string?> text = new("--text", "-t")
     {
         Description = "A UTF-8 text; documents in it are separated by <|endoftext|>. The shipped stories if absent.",
         HelpName = "file",
@@ -81,7 +81,9 @@ internal sealed class EvalCommand
 
     private IEnumerable<TokenWindow> Windows(ParseResult parsed, Tokenizer tokenizer, int longest)
     {
-        string corpus = File.ReadAllText(parsed.GetValue(text)?.FullName ?? ShippedFiles.Stories);
+        string path = parsed.GetValue(text) ?? ShippedFiles.Stories;
+        string corpus = File.Exists(path) ? File.ReadAllText(path) : throw new FileNotFoundException(
+            $"--text {path}: no such file, expected a UTF-8 text; correct the path, or leave the option out for the shipped stories.");
         int length = Math.Min(parsed.GetValue(window) ?? longest, longest);
         if (parsed.GetValue(stride) is int step)
         {

@@ -15,9 +15,7 @@ internal sealed class GenerateCommand
         DefaultValueFactory = _ => "Once upon a time",
     };
 
-    private readonly ModelArguments model = new();
-    private readonly QuantizeArguments quantize = new();
-    private readonly GenerationArguments generation = new();
+    private readonly GenerationRequest request = new();
     private readonly Terminal terminal;
 
     private GenerateCommand(Terminal terminal) => this.terminal = terminal;
@@ -25,19 +23,16 @@ internal sealed class GenerateCommand
     public static Command Create(Terminal terminal)
     {
         var generate = new GenerateCommand(terminal);
-        var command = new Command("generate", "Continue a text, live; with --quantize, after quantizing the model.") { generate.prompt };
-        generate.model.AddTo(command);
-        generate.quantize.AddTo(command);
-        generate.generation.AddTo(command);
-        command.SetAction((parsed, cancellation) => Task.Run(() => generate.Run(parsed, cancellation), CancellationToken.None));
+        Command command = generate.request.CreateCommand(
+            "generate", "Continue a text, live; with --quantize, after quantizing the model.", generate.Run);
+        command.Add(generate.prompt);
         return command;
     }
 
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
-        GenerationOptions options = generation.Read(parsed);
-        using LoadedModel loaded = model.Load(parsed, quantize.Rules(parsed), terminal, cancellation);
-        Tokenizer tokenizer = model.OpenTokenizer(parsed, loaded.Model);
+        (LoadedModel loaded, Tokenizer tokenizer, GenerationOptions options) = request.Open(parsed, terminal, cancellation);
+        using LoadedModel owned = loaded;
         string text = parsed.GetRequiredValue(prompt);
         int needed = tokenizer.Encode(text).Count + options.MaxNewTokens;
         using var generator = new TextGenerator(loaded.Model, tokenizer, Math.Min(needed, loaded.Model.Config.MaxPositions));
@@ -58,7 +53,7 @@ internal sealed class GenerateCommand
             ? Sizes.Bytes(loaded.Bytes)
             : $"{Sizes.Bytes(loaded.BytesBefore)} -> [bold]{Sizes.Bytes(loaded.Bytes)}[/], {loaded.Report.Quantized.Count()} of " +
               $"{loaded.Report.Layers.Count} linear layers quantized";
-        terminal.Screen.MarkupLine($"[grey]model {Markup.Escape(Path.GetFileName(Path.TrimEndingDirectorySeparator(model.Path(parsed))))}:[/] {size}");
+        terminal.Screen.MarkupLine($"[grey]model {Markup.Escape(request.ModelName(parsed))}:[/] {size}");
         terminal.Screen.WriteLine();
     }
 

@@ -135,7 +135,8 @@ internal static class QuantizedModelReader
         using Tensor expected = file.Read(CheckpointManifest.ProbeOutput);
         using Tensor got = ModelProbe.Run(model, state, input);
         double difference = ModelProbe.Difference(expected, got);
-        double tolerance = ModelProbe.Tolerance(expected.dtype) ?? 0;
+        bool roundsActivations = file.Manifest.Weights.Any(weight => weight.Activation is not null);
+        double tolerance = ModelProbe.Tolerance(expected.dtype, roundsActivations) ?? 0;
         return difference <= tolerance ? difference : throw new CheckpointException(
             CheckpointError.ProbeMismatch, file.Path, "the loaded model computes something else than the model that was saved",
             $"a relative difference of {difference:g3} over the probe's output", $"at most {tolerance:g3} for {expected.dtype}",
