@@ -1,6 +1,7 @@
 using TorchAO.Configuration;
 using TorchAO.Formats;
 using TorchAO.Lifecycle;
+using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 
 namespace TorchAO.Checkpoints;
@@ -44,7 +45,11 @@ internal static class SourceLoading
             plans,
             catalog,
             options,
-            plan => Read(source, weights[plan.Site], plan.Site.Linear!.weight!.dtype, plan.Device!),
+            plan =>
+            {
+                NativeHeap.Trim(); // what the layer before needed is not needed any more
+                return Read(source, weights[plan.Site], plan.Site.Linear!.weight!.dtype, plan.Device!);
+            },
             () =>
             {
                 Collect(assembly, source, values, options.Device, options.CancellationToken);

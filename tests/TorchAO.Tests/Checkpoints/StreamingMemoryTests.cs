@@ -44,8 +44,9 @@ public sealed class StreamingMemoryTests
 
         string said = $"{layers} layers of {layer} bytes, {quantized} quantized: {before} bytes before, a peak of {peak}";
         TestContext.Current.TestOutputHelper?.WriteLine(said);
+
+        // Beyond what the process had before: this test program alone, with libtorch, is about 200 MB.
         Assert.True(peak - before <= quantized + (2 * layer) + 30_000_000, said);
-        Assert.True(peak <= quantized + (2 * layer) + 200_000_000, said);
     }
 
     [Fact(Explicit = true)]
