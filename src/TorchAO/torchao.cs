@@ -121,6 +121,37 @@ public static class torchao
     /// <summary>Makes a float8 config.</summary>
     public static Float8WeightOnlyConfig float8_weight_only(ScalarType weight_dtype) => new() { WeightDType = weight_dtype };
 
+    /// <summary>Makes a config of int8 weights and activations, torchao's default.</summary>
+    public static Int8DynamicActivationInt8WeightConfig int8_dynamic_activation_int8_weight() => new();
+
+    /// <summary>Makes a config of int8 weights and activations.</summary>
+    public static Int8DynamicActivationInt8WeightConfig int8_dynamic_activation_int8_weight(
+        MappingType act_mapping_type, bool weight_only_decode = false) =>
+        new() { ActMappingType = act_mapping_type, WeightOnlyDecode = weight_only_decode };
+
+    /// <summary>Makes a config of int4 weights in groups of 32 and int8 activations, torchao's default.</summary>
+    public static Int8DynamicActivationInt4WeightConfig int8_dynamic_activation_int4_weight() => new();
+
+    /// <summary>Makes a config of int4 weights and int8 activations.</summary>
+    public static Int8DynamicActivationInt4WeightConfig int8_dynamic_activation_int4_weight(
+        long? group_size,
+        MappingType mapping_type = MappingType.Symmetric,
+        MappingType act_mapping_type = MappingType.Asymmetric) =>
+        new() { GroupSize = group_size, MappingType = mapping_type, ActMappingType = act_mapping_type };
+
+    /// <summary>Makes a config of int4 weights and activations.</summary>
+    public static Int4DynamicActivationInt4WeightConfig int4_dynamic_activation_int4_weight() => new();
+
+    /// <summary>Makes a config of float8 weights and activations, one scale each, torchao's default.</summary>
+    public static Float8DynamicActivationFloat8WeightConfig float8_dynamic_activation_float8_weight() => new();
+
+    /// <summary>Makes a config of float8 weights and activations.</summary>
+    public static Float8DynamicActivationFloat8WeightConfig float8_dynamic_activation_float8_weight(Float8Granularity granularity) =>
+        new() { Granularity = granularity };
+
+    /// <summary>Makes a config of float8 weights, and activations with a scale measured beforehand.</summary>
+    public static Float8StaticActivationFloat8WeightConfig float8_static_activation_float8_weight(float scale) => new() { Scale = scale };
+
     private static void Warn(string text)
     {
         lock (Gate)

@@ -12,10 +12,18 @@ namespace TorchAO.Formats.Int4;
 /// <param name="mapping">How a group's values are laid onto the codes.</param>
 /// <param name="isNarrow">Whether a symmetric grid leaves out its lowest code.</param>
 /// <param name="domain">What the zero points of an asymmetric grid are: values or codes.</param>
+/// <param name="smallestStep">The least step of an asymmetric grid.</param>
 internal sealed class Int4Grid(
-    long groupSize, MappingType mapping, bool isNarrow = false, ZeroPointDomain domain = ZeroPointDomain.Float)
+    long groupSize,
+    MappingType mapping,
+    bool isNarrow = false,
+    ZeroPointDomain domain = ZeroPointDomain.Float,
+    double smallestStep = Int4Grid.UsualSmallestStep)
     : IQuantizationGrid
 {
+    /// <summary>torchao's least step of weight-only asymmetric grids.</summary>
+    public const double UsualSmallestStep = 1e-6;
+
     /// <summary>The codes, whatever the zero points are.</summary>
     public static readonly UnsignedCodes Codes = UnsignedCodes.Of(4);
 
@@ -33,7 +41,6 @@ internal sealed class Int4Grid(
         Mapping = MappingType.Asymmetric,
         Domain = ZeroPointDomain.Float,
         PreserveZero = false,
-        Epsilon = 1e-6,
     };
 
     private static readonly AffineScheme ByCode = ByValue with
@@ -46,7 +53,7 @@ internal sealed class Int4Grid(
     public QParams ChooseQParams(Tensor weight) => AffineRows.Choose(
         weight, (1, groupSize), mapping != MappingType.Asymmetric
             ? Signed with { Mapping = mapping, Target = isNarrow ? Narrow : QuantizedType.Int4 }
-            : domain == ZeroPointDomain.Integer ? ByCode : ByValue);
+            : (domain == ZeroPointDomain.Integer ? ByCode : ByValue) with { Epsilon = smallestStep });
 
     public Tensor Quantize(Tensor weight, QParams qparams) => Codes.Quantize(weight, qparams);
 

@@ -18,7 +18,7 @@ public sealed record Int8DynamicActivationInt4WeightConfig : QuantizeConfig
 
     /// <summary>Gets how a group's weights are laid onto the codes −8…7.</summary>
     /// <value><see cref="MappingType.Symmetric"/> by default; <see cref="MappingType.SymmetricNoClippingError"/> makes the step large
-    /// enough for both ends of the range.</value>
+    /// enough for both ends of the range; <see cref="MappingType.Asymmetric"/> stores the code of zero for each scale, one byte.</value>
     public MappingType MappingType { get; init; } = MappingType.Symmetric;
 
     /// <summary>Gets how a token's values are laid onto the codes.</summary>
@@ -38,7 +38,7 @@ internal sealed class Int8DynamicActivationInt4WeightHandler : QuantizeHandler<I
 
     protected override long PredictBytes(in WeightFacts weight, Int8DynamicActivationInt4WeightConfig config) =>
         weight.OutFeatures
-        * (((weight.InFeatures + 1) / 2) + (weight.InFeatures / GroupSize(weight, config) * weight.ElementBytes));
+        * (((weight.InFeatures + 1) / 2) + (weight.InFeatures / GroupSize(weight, config) * GroupBytes(weight, config)));
 
     protected override long GroupSize(in WeightFacts weight, Int8DynamicActivationInt4WeightConfig config) =>
         GroupSizes.Resolve(config.GroupSize, weight.InFeatures);
@@ -50,5 +50,9 @@ internal sealed class Int8DynamicActivationInt4WeightHandler : QuantizeHandler<I
             : ActivationMappings.Int8(config.ActMappingType);
 
     protected override IQuantizationGrid CreateGrid(in WeightFacts weight, Int8DynamicActivationInt4WeightConfig config) =>
-        new Int4Grid(GroupSize(weight, config), config.MappingType);
+        new Int4Grid(
+            GroupSize(weight, config), config.MappingType, domain: ZeroPointDomain.Integer, smallestStep: AffineRows.Float32Epsilon);
+
+    private static long GroupBytes(in WeightFacts weight, Int8DynamicActivationInt4WeightConfig config) =>
+        weight.ElementBytes + (config.MappingType == MappingType.Asymmetric ? 1 : 0);
 }

@@ -17,8 +17,7 @@ internal static class DynamicActivation
         {
             "Int8DynamicActivationInt8WeightConfig" or "Int4DynamicActivationInt4WeightConfig"
                 or "Float8DynamicActivationFloat8WeightConfig" or "Float8StaticActivationFloat8WeightConfig" => true,
-            "Int8DynamicActivationInt4WeightConfig" => Mapping(recorded, "mapping_type", MappingType.Symmetric) != MappingType.Asymmetric
-                && !Text(recorded, "layout", "PlainLayout").StartsWith("MarlinQQQ", StringComparison.Ordinal),
+            "Int8DynamicActivationInt4WeightConfig" => !Text(recorded, "layout", "PlainLayout").StartsWith("MarlinQQQ", StringComparison.Ordinal),
             _ => false,
         };
 

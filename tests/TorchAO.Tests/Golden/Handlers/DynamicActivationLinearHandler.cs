@@ -85,7 +85,9 @@ internal sealed class DynamicActivationLinearHandler : IGoldenHandler
                 // torchao's codes are signed, ours are 8 higher; a symmetric tensor of ours has no zero point.
                 Tensor codes = (int4.UnpackCodes().to(ScalarType.Int32) - 8).to(ScalarType.Int8);
                 run.Expect("w_q", codes);
-                run.Expect("w_zero_point", zeros_like(shaped));
+                run.Expect("w_zero_point", int4.ZeroPoint is { } zero
+                    ? (zero.reshape(shaped.shape).to(ScalarType.Float32) - 8).to(shaped.dtype)
+                    : zeros_like(shaped));
                 run.Expect("w_packed.int_data", DynamicActivation.PackSigned(codes));
                 break;
             default:
