@@ -128,8 +128,8 @@ public sealed class TextGenerator : IDisposable
             ids.Add(id);
             (string text, bool isStopped) = filter.Add(decoder.Add(id));
             FinishReason? reason = isStopped ? FinishReason.StopText
-                : ids.Count >= Capacity ? FinishReason.ContextLength
                 : count >= options.MaxNewTokens ? FinishReason.MaxNewTokens
+                : ids.Count >= Capacity ? FinishReason.ContextLength
                 : null;
             yield return new GeneratedToken(id, reason is null or FinishReason.StopText ? text : text + filter.Flush(), reason);
             if (reason is not null)
