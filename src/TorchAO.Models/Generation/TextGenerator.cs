@@ -14,6 +14,9 @@ public sealed class TextGenerator : IDisposable
     /// <summary>The longest sequence that is held by default; longer ones are asked for.</summary>
     public const int UsualCapacity = 4096;
 
+    // Vocabularies of models are often padded beyond those of their tokenizers.
+    private const string Unknown = "\uFFFD";
+
     private readonly LlamaForCausalLM model;
     private readonly Tokenizer tokenizer;
     private readonly KeyValueCache cache;
@@ -126,7 +129,7 @@ public sealed class TextGenerator : IDisposable
             }
 
             ids.Add(id);
-            (string text, bool isStopped) = filter.Add(decoder.Add(id));
+            (string text, bool isStopped) = filter.Add(id < tokenizer.VocabSize ? decoder.Add(id) : Unknown);
             FinishReason? reason = isStopped ? FinishReason.StopText
                 : count >= options.MaxNewTokens ? FinishReason.MaxNewTokens
                 : ids.Count >= Capacity ? FinishReason.ContextLength

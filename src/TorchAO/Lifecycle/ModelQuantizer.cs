@@ -11,6 +11,8 @@ namespace TorchAO.Lifecycle;
 /// <summary>Carries a plan out and takes it back.</summary>
 internal static class ModelQuantizer
 {
+    private const long ErrorBlockElements = 1 << 20;
+
     public static QuantizeReport Explain(nn.Module model, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options) =>
         new([.. QuantizePlan.Make(model, rules, catalog, options).Select(plan => plan.Report)]);
 
@@ -149,12 +151,24 @@ internal static class ModelQuantizer
         }
     }
 
+    // A few rows at a time: in one piece the float64 copies would be the largest memory of a streamed model.
     private static double SignalToNoise(Tensor weight, QuantizedTensor quantized)
     {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor exact = weight.to(ScalarType.Float64);
-        Tensor error = exact - quantized.Dequantize(ScalarType.Float32).to(ScalarType.Float64);
-        return 20 * Math.Log10(exact.norm().item<double>() / error.norm().item<double>());
+        (double signal, double noise) = (0, 0);
+        long rows = weight.size(0);
+        long block = Math.Max(1, ErrorBlockElements / weight.size(1));
+        for (long start = 0; start < rows; start += block)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            long count = Math.Min(block, rows - start);
+            using QuantizedTensor part = quantized.Narrow(0, start, count);
+            Tensor exact = weight.narrow(0, start, count).to(ScalarType.Float64);
+            Tensor error = exact - part.Dequantize(ScalarType.Float32).to(ScalarType.Float64);
+            signal += exact.square().sum().item<double>();
+            noise += error.square().sum().item<double>();
+        }
+
+        return 10 * Math.Log10(signal / noise);
     }
 
     /// <summary>A layer of a plan with its quantized weight, not yet placed.</summary>
