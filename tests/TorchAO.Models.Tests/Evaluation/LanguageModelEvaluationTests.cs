@@ -1,6 +1,7 @@
 using TorchAO.Models.Evaluation;
 using TorchAO.Models.Llama;
 using TorchAO.Models.Tests.Llama;
+using TorchAO.Tests;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -58,7 +59,7 @@ public sealed class LanguageModelEvaluationTests
     {
         using LlamaForCausalLM model = SmallLlamas.Create(SmallLlamas.Config);
         Score(model, [new TokenWindow([1, 2])]);
-        long before = Tensor.TotalCount;
+        long before = LivingTensors.CountSettled();
         Assert.Throws<ArgumentException>(() => Score(model, []));
         Assert.Throws<ArgumentException>(() => Score(model, [new TokenWindow([1])]));
         Assert.Throws<OperationCanceledException>(() => LanguageModelEvaluation.Score(

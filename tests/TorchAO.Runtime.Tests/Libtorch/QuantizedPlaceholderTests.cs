@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using TorchAO.Runtime.Libtorch;
+using TorchAO.Tests;
 using TorchSharp;
 using TorchSharp.Modules;
 using Xunit;
@@ -237,7 +238,7 @@ public sealed class QuantizedPlaceholderTests
 
         static long TensorsLeftBy(Action<Linear> replace)
         {
-            long before = Tensor.TotalCount;
+            long before = LivingTensors.CountSettled();
             using (Linear linear = nn.Linear(7, 5, hasBias: false))
             {
                 replace(linear);
@@ -271,7 +272,7 @@ public sealed class QuantizedPlaceholderTests
         using Tensor wrong = randn(3, 6);
         using Tensor batch = randn(2, 7, 3);
         Use();
-        long before = Tensor.TotalCount;
+        long before = LivingTensors.CountSettled();
         for (int i = 0; i < 20; i++)
         {
             Use();

@@ -256,7 +256,7 @@ public sealed partial class FormatContractTests
         QuantizeConfig config = ContractCases.Configs[name];
         using Tensor weight = ContractCases.Weight(9, 256);
         using Tensor input = ContractCases.Weight(2, 256);
-        long before = Tensor.TotalCount;
+        long before = LivingTensors.CountSettled();
 
         using (QuantizedTensor tensor = ContractCases.Catalog.Handler(config).Quantize(weight, config))
         using (QuantizedTensor cut = tensor.Narrow(0, 1, 3))

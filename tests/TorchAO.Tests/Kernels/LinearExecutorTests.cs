@@ -197,7 +197,7 @@ public sealed class LinearExecutorTests
     public void A_thousand_cycles_of_forward_and_backward_leave_no_tensor_behind()
     {
         Cycle();
-        long before = Tensor.TotalCount;
+        long before = LivingTensors.CountSettled();
         for (int i = 0; i < 1000; i++)
         {
             Cycle();

@@ -179,7 +179,7 @@ public sealed class AffineQuantizationTests
     public void Nothing_stays_alive_but_what_is_returned()
     {
         using Tensor x = randn(4, 8);
-        long before = Tensor.TotalCount;
+        long before = LivingTensors.CountSettled();
         using (QParams qparams = AffineQuantization.ChooseQParams(x, [1, 4], Int8))
         using (Tensor codes = AffineQuantization.Quantize(x, [1, 4], qparams, Int8))
         using (Tensor values = AffineQuantization.Dequantize(codes, [1, 4], qparams, Int8))

@@ -25,7 +25,7 @@ public sealed class ShippedFileTests
         int headerBytes = checked((int)BinaryPrimitives.ReadUInt64LittleEndian(bytes));
         using var header = JsonDocument.Parse(bytes.AsMemory(8, headerBytes));
 
-        long before = Tensor.TotalCount;
+        long before = LivingTensors.CountSettled();
         using (SafetensorsFile file = SafetensorsFile.Open(path))
         {
             int seen = 0;
