@@ -80,7 +80,6 @@ internal static class ModelQuantizer
         QuantizedTensor? quantized = null;
         try
         {
-            LayerPlacement.RequireBiasFits(plan.Site);
             using Tensor detached = plan.Site.Linear!.weight!.detach();
             using Tensor moved = detached.to(plan.Device!);
             quantized = plan.Handler!.Quantize(moved, plan.Report.Config!);
@@ -92,7 +91,7 @@ internal static class ModelQuantizer
         {
             quantized?.Dispose();
             throw new QuantizationException(
-                $"module '{plan.Site.Name}' could not be quantized by {plan.Report.Config}: {e.Message.Split('\n')[0]} Repair the " +
+                $"module '{plan.Site.Name}' could not be quantized by {ConfigText.Write(catalog, plan.Report.Config!)}: {e.Message.Split('\n')[0]} Repair the " +
                 "layer or skip it by a rule; nothing was changed.", e);
         }
     }

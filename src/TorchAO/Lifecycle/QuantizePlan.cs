@@ -124,6 +124,13 @@ internal sealed class QuantizePlan
             return Leave(LayerOutcome.Skipped, "the weight is on the meta device and has no values; load it first");
         }
 
+        if (weight.dim() != 2)
+        {
+            return Leave(
+                LayerOutcome.Skipped,
+                $"the weight has shape [{string.Join(", ", weight.shape)}], expected [out_features, in_features]; repair the layer");
+        }
+
         if (weight.numel() == 0)
         {
             return Leave(LayerOutcome.Skipped, $"the weight [{string.Join(", ", weight.shape)}] is empty");
@@ -150,7 +157,7 @@ internal sealed class QuantizePlan
         " in floating point: libtorch multiplies by them inside one native call. To quantize them, build the module of " +
         "Linear layers and nn.functional.scaled_dot_product_attention";
 
-    private static string? ReasonToSkip(LinearSite site, QuantizeConfig config, IQuantizeHandler handler, in WeightFacts facts)
+    private string? ReasonToSkip(LinearSite site, QuantizeConfig config, IQuantizeHandler handler, in WeightFacts facts)
     {
         try
         {
@@ -158,7 +165,7 @@ internal sealed class QuantizePlan
         }
         catch (QuantizationException e)
         {
-            throw new QuantizationException($"module '{site.Name}', {config}: {e.Message} Nothing was changed.", e);
+            throw new QuantizationException($"module '{site.Name}', {ConfigText.Write(catalog, config)}: {e.Message} Nothing was changed.", e);
         }
     }
 
@@ -183,6 +190,12 @@ internal sealed class QuantizePlan
         LinearSite site, QuantizeConfig config, IQuantizeHandler handler, WeightFacts facts, Device device)
     {
         RequireFinite(site);
+        if (LayerPlacement.ReasonBiasDoesNotFit(site) is { } reasonOfBias)
+        {
+            throw new QuantizationException(
+                $"module '{site.Name}': {reasonOfBias}. Repair the layer or skip it by a rule; nothing was changed.");
+        }
+
         string? blocked = site.ReasonNotToSwap(typeof(QuantizedLinear));
         string?[] reasons =
         [
@@ -217,8 +230,8 @@ internal sealed class QuantizePlan
         {
             throw new QuantizationException(
                 $"module '{site.Name}' is quantized already as {weight.Format} with group_size {weight.GroupSize} " +
-                $"{weight.DescribeParameters().ToJsonString()}, the config asks for {rule.Config}. Call Dequantize() first, skip " +
-                "the layer by a rule, or set QuantizeOptions.KeepQuantized; nothing was changed.");
+                $"{weight.DescribeParameters().ToJsonString()}, the config asks for {ConfigText.Write(catalog, rule.Config!)}. Call " +
+                "Dequantize() first, skip the layer by a rule, or set QuantizeOptions.KeepQuantized; nothing was changed.");
         }
 
         long before = weight.Shape[0] * weight.Shape[1] * Runtime.Libtorch.ScalarTypes.Of(weight.DType).Bytes;

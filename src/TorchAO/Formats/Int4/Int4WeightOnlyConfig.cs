@@ -35,11 +35,14 @@ internal sealed class Int4WeightOnlyHandler : QuantizeHandler<Int4WeightOnlyConf
     public override string FormatName => Int4Format.FormatName;
 
     protected override string? ReasonToSkip(in WeightFacts weight, Int4WeightOnlyConfig config) =>
-        config.NarrowRange && config.MappingType != MappingType.Symmetric
+        !Enum.IsDefined(config.MappingType)
+            ? throw new QuantizationException(
+                $"MappingType is {(int)config.MappingType}, expected {string.Join(" or ", Enum.GetNames<MappingType>())}.")
+        : config.NarrowRange && config.MappingType != MappingType.Symmetric
             ? throw new QuantizationException(
                 $"NarrowRange with MappingType {config.MappingType}, expected MappingType.Symmetric; the other grids use all " +
                 "sixteen codes, so leave NarrowRange off.")
-            : GroupSizes.ReasonToSkip(config.GroupSize, weight);
+        : GroupSizes.ReasonToSkip(config.GroupSize, weight);
 
     protected override long PredictBytes(in WeightFacts weight, Int4WeightOnlyConfig config)
     {

@@ -8,8 +8,9 @@ namespace TorchAO.Tests.Golden.Handlers;
 /// <summary>One linear layer under a weight-only config: codes, parameters, dequantized weight and outputs.</summary>
 internal sealed class WeightOnlyLinearHandler : IGoldenHandler
 {
-    // torchao pads the rows to this length before it quantizes for the tinygemm layout.
-    private const long PaddedTo = 1024;
+    // torchao pads both edges to multiples of these before it quantizes for the tinygemm layout.
+    private const long RowMultiple = 8;
+    private const long ColumnMultiple = 1024;
 
     public bool Handles(GoldenCase recorded) => WeightOnly.HasConfig(recorded) && recorded.Outputs.ContainsKey("w_q");
 
@@ -54,7 +55,8 @@ internal sealed class WeightOnlyLinearHandler : IGoldenHandler
 
         // With the padding in place of torchao's, everything that it records has a counterpart, the kernel's order included.
         using var padded = (Int4Tensor)WeightOnly.Quantize(
-            config, nn.functional.pad(weight, [0, PaddedTo - weight.size(1)]));
+            config,
+            nn.functional.pad(weight, [0, Missing(weight.size(1), ColumnMultiple), 0, Missing(weight.size(0), RowMultiple)]));
         Tensor zeroPoint = padded.ZeroPoint!;
         run.Expect("w_scale", padded.Scale);
         run.Expect("w_zero_point", zeroPoint);
@@ -62,6 +64,8 @@ internal sealed class WeightOnlyLinearHandler : IGoldenHandler
         long tiles = 2 * run.Recorded("w_packed.packed_weight").size(3);
         run.Expect("w_packed.packed_weight", PackTinygemm(padded.UnpackCodes(), tiles));
     }
+
+    private static long Missing(long size, long multiple) => (multiple - (size % multiple)) % multiple;
 
     // libtorch's _convert_weight_to_int4pack: [N / 8][K / (16 · tiles)][32 lanes][tiles / 2] words of eight codes. Lane t has
     // row t / 4 of its eight and, in each of two inner tiles of 16, the columns 2 (t mod 4) + {0, 1, 8, 9}.
