@@ -1,26 +1,37 @@
 using System.CommandLine;
 using TorchAO.Checkpoints;
+using TorchAO.Cli.Commands;
 
 namespace TorchAO.Cli;
 
 /// <summary>The commands, and what becomes of their errors.</summary>
 internal static class CommandLine
 {
+    private const string Json = "--json";
+
+    /// <summary>Makes all commands.</summary>
+    /// <param name="terminal">Where they read and write.</param>
+    public static RootCommand CreateRoot(Terminal terminal) => new("Quantize language models and prove that they are still as good.")
+    {
+        new Option<bool>(Json)
+        {
+            Description = "Print one JSON document (generate and chat: one a line) and nothing else.",
+            Recursive = true,
+        },
+        QuantizeCommand.Create(terminal),
+        ExplainCommand.Create(terminal),
+        GenerateCommand.Create(terminal),
+        ChatCommand.Create(terminal),
+        EvalCommand.Create(terminal),
+        InfoCommand.Create(terminal),
+    };
+
     /// <summary>Parses a command line and runs it.</summary>
     /// <returns>One of <see cref="ExitCode"/>.</returns>
     public static async Task<int> RunAsync(string[] args, Terminal terminal)
     {
-        var json = new Option<bool>("--json")
-        {
-            Description = "Print one JSON document (generate and chat: one a line) and nothing else.",
-            Recursive = true,
-        };
-        var root = new RootCommand("Quantize language models and prove that they are still as good.")
-        {
-            json,
-        };
-        ParseResult parsed = root.Parse(args);
-        terminal.IsJson = parsed.GetValue(json);
+        ParseResult parsed = CreateRoot(terminal).Parse(args);
+        terminal.IsJson = parsed.GetValue<bool>(Json);
         if (parsed.Errors.Count > 0)
         {
             foreach (string message in parsed.Errors.Select(error => error.Message))
@@ -41,6 +52,11 @@ internal static class CommandLine
         try
         {
             return await parsed.InvokeAsync(invocation).ConfigureAwait(false);
+        }
+        catch (ArgumentException e)
+        {
+            terminal.Error(e.Message.Split(" (Parameter")[0], "usage");
+            return ExitCode.Usage;
         }
         catch (OperationCanceledException)
         {

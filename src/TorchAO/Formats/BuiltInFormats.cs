@@ -1,6 +1,7 @@
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
+using TorchAO.Formats.UIntX;
 
 namespace TorchAO.Formats;
 
@@ -11,5 +12,6 @@ public static class BuiltInFormats
     public static FormatCatalog Catalog { get; } = new(
         new Int8Format(),
         new Int4Format(),
-        new Float8Format());
+        new Float8Format(),
+        new UIntXFormat());
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
@@ -34,13 +35,14 @@ public static class ConfigText
         ArgumentNullException.ThrowIfNull(catalog);
         IQuantizeHandler handler = catalog.Handler(config);
         JsonObject json = Serialize(handler, config, OptionsOfMessages);
-        JsonObject usual = Serialize(handler, handler.DefaultConfig, OptionsOfMessages);
+        var unsaid = (QuantizeConfig)new JsonObject().Deserialize(handler.ConfigType, Options)!;
+        JsonObject usual = Serialize(handler, unsaid, OptionsOfMessages);
         string[] options =
         [
             .. json.Where(option => !JsonNode.DeepEquals(option.Value, usual[option.Key]))
                 .Select(option => $"{option.Key}={option.Value?.ToString() ?? "none"}"),
         ];
-        return options.Length == 0 ? $"{json["config"]}" : $"{json["config"]}({string.Join(", ", options)})";
+        return options.Length == 0 ? handler.ConfigName : $"{handler.ConfigName}({string.Join(", ", options)})";
     }
 
     /// <summary>Reads what <see cref="ToJson"/> writes; options that are absent have their defaults.</summary>
@@ -130,7 +132,11 @@ public static class ConfigText
     {
         PropertyNamingPolicy = OptionNames.Instance,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        Converters = { new ScalarTypeConverter(), new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowsNumbers) },
+        Converters =
+        {
+            new ScalarTypeConverter(), new QuantizedTypeConverter(), new GranularityConverter(),
+            new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowsNumbers),
+        },
     };
 
     private static string Expected(IQuantizeHandler handler, string option)
@@ -142,7 +148,8 @@ public static class ConfigText
             Type t when t == typeof(ScalarType) => "a type such as F8_E4M3, F32 or BF16",
             Type t when t.IsEnum => string.Join(" or ", Enum.GetNames(t).Select(JsonNamingPolicy.SnakeCaseLower.ConvertName)),
             Type t when t == typeof(bool) => "true or false",
-            _ => "a number",
+            Type t when t == typeof(long) || t == typeof(int) => "a whole number",
+            _ => $"a value such as {Serialize(handler, handler.DefaultConfig, Options)[option]?.ToJsonString()}",
         };
         return Nullable.GetUnderlyingType(type) is null ? expected : $"{expected}, or none";
     }
@@ -152,7 +159,9 @@ public static class ConfigText
         "none" or "null" => null,
         "true" or "True" => JsonValue.Create(true),
         "false" or "False" => JsonValue.Create(false),
-        _ => long.TryParse(text, out long number) ? JsonValue.Create(number) : JsonValue.Create(text.Trim('"', '\'')),
+        _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long whole) => JsonValue.Create(whole),
+        _ when double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) => JsonValue.Create(number),
+        _ => JsonValue.Create(text.Trim('"', '\'')),
     };
 
     private static IQuantizeHandler Find(FormatCatalog catalog, string name)

@@ -19,10 +19,14 @@ public sealed class FacadeTests
     public void Lines_of_torchao_programs_compile_and_run()
     {
         using Linear a = nn.Linear(64, 32), b = nn.Linear(64, 32), c = nn.Linear(64, 32);
+        using Linear d = nn.Linear(64, 32), e = nn.Linear(64, 32), f = nn.Linear(64, 32);
 
         Assert.Single(torchao.quantize_(a, new Int8WeightOnlyConfig()).Changed);
         Assert.Single(quantize_(b, int4_weight_only(group_size: 32), filter_fn: (module, name) => module is Linear).Changed);
         Assert.Single(quantize_(c, float8_weight_only()).Changed);
+        Assert.Single(quantize_(d, uintx_weight_only(QuantizedType.UInt4, group_size: 32, pack_dim: -1)).Changed);
+        Assert.Single(quantize_(e, gemlite_uintx_weight_only(group_size: null, bit_width: 8)).Changed);
+        Assert.Single(quantize_(f, int4_weight_only(group_size: 32, use_hqq: true)).Changed);
         Assert.Empty(quantize_(a, int4_weight_only(group_size: 32)).Changed);
     }
 
@@ -74,7 +78,7 @@ public sealed class FacadeTests
 
         string[] texts = [.. configs.Select(config => ConfigText.Write(BuiltInFormats.Catalog, config))];
 
-        Assert.Equal(configs, texts.Select(text => ConfigText.Parse(BuiltInFormats.Catalog, text)));
+        Assert.All(configs.Zip(texts), pair => Assert.Equal(pair.First, ConfigText.Parse(BuiltInFormats.Catalog, pair.Second)));
         Assert.Contains("int8_weight_only", texts);
         Assert.Contains("float8_weight_only(weight_dtype=F8_E5M2, granularity=per_tensor)", texts);
         Assert.Contains("int4_weight_only(group_size=32, mapping_type=symmetric, narrow_range=true)", texts);

@@ -80,13 +80,13 @@ public sealed class LeakTests
 
         long Left(Action<nn.Module<Tensor, Tensor>> between)
         {
-            long before = Tensor.TotalCount;
+            long before = LiveTensors.Count();
             for (int i = 0; i < cycles; i++)
             {
                 Live(isSealed, 64, between);
             }
 
-            return Tensor.TotalCount - before;
+            return LiveTensors.Count() - before;
         }
     }
 

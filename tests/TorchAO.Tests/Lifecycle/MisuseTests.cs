@@ -124,7 +124,7 @@ public sealed class MisuseTests
     [InlineData("int4_weight_onyl", "'int4_weight_only'")]
     [InlineData("int8w", "'int8_weight_only'")]
     [InlineData("int4_weight_only(group=32)", "'group_size'")]
-    [InlineData("int4_weight_only(group_size=many)", "\"many\", expected a number, or none")]
+    [InlineData("int4_weight_only(group_size=many)", "\"many\", expected a whole number, or none")]
     [InlineData("int4_weight_only(group_size=32", "bracket is not closed")]
     [InlineData("int4_weight_only(group_size=32, group_size=64)", "each option once")]
     [InlineData("int4_weight_only(mapping_type=sideways)", "\"sideways\", expected symmetric or symmetric_no_clipping_error or asymmetric")]

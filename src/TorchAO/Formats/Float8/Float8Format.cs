@@ -14,7 +14,12 @@ internal sealed class Float8Format : Format<Float8Tensor>
 
     public override string Summary => "8-bit floating point (e4m3fn, e5m2), one scale a row or weight; 8 bits a weight";
 
-    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new Float8WeightOnlyHandler()];
+    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } =
+    [
+        new Float8WeightOnlyHandler(),
+        new Float8DynamicActivationFloat8WeightHandler(),
+        new Float8StaticActivationFloat8WeightHandler(),
+    ];
 
     protected override IReadOnlyList<ILinearKernel<Float8Tensor>> LinearKernels { get; } = [];
 
