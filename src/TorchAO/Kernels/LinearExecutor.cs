@@ -104,8 +104,8 @@ public abstract class LinearExecutor : IDisposable
         if (bias is not null && (bias.dim() != 1 || bias.size(0) != Weight.Shape[0]))
         {
             throw new QuantizationException(
-                $"linear with a {Weight.Format} weight [{Weight.Shape[0]}, {Weight.Shape[1]}]: the bias has shape " +
-                $"[{string.Join(", ", bias.shape)}], expected [{Weight.Shape[0]}].");
+                $"linear, {Weight.Format} weight [{Weight.Shape[0]}, {Weight.Shape[1]}]: the bias has shape " +
+                $"[{string.Join(", ", bias.shape)}], expected [{Weight.Shape[0]}]; pass one number a row of the weight, or null.");
         }
     }
 
@@ -115,21 +115,21 @@ public abstract class LinearExecutor : IDisposable
         if (input.dim() == 0 || input.size(-1) != k)
         {
             throw new QuantizationException(
-                $"linear with a {Weight.Format} weight [{Weight.Shape[0]}, {k}]: the input's last dimension must be {k}, " +
+                $"linear, {Weight.Format} weight [{Weight.Shape[0]}, {k}]: the input's last dimension must be {k}, " +
                 $"got [{string.Join(", ", input.shape)}]; check the layer that feeds this one.");
         }
 
         if (input.dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float64))
         {
             throw new QuantizationException(
-                $"linear with a {Weight.Format} weight [{Weight.Shape[0]}, {k}]: the input is {input.dtype}, expected " +
+                $"linear, {Weight.Format} weight [{Weight.Shape[0]}, {k}]: the input is {input.dtype}, expected " +
                 "Float32, BFloat16, Float16 or Float64; convert it before the layer.");
         }
 
         if (input.device_type != Weight.Device.type || input.device_index != Weight.Device.index)
         {
             throw new QuantizationException(
-                $"linear with a {Weight.Format} weight on {Weight.Device}: the input is on {input.device}; move the " +
+                $"linear, {Weight.Format} weight on {Weight.Device}: the input is on {input.device}; move the " +
                 "model or the input with .to(device).");
         }
     }

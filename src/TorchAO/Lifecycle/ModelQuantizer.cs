@@ -105,7 +105,6 @@ internal static class ModelQuantizer
         QuantizedTensor? quantized = null;
         try
         {
-            LayerPlacement.RequireBiasFits(plan.Site);
             using Tensor moved = weight.to(plan.Device!);
             quantized = plan.Handler!.Quantize(moved, plan.Report.Config!);
             double? noise = options.MeasureError ? SignalToNoise(moved, quantized) : null;
@@ -118,7 +117,7 @@ internal static class ModelQuantizer
         {
             quantized?.Dispose();
             throw new QuantizationException(
-                $"module '{plan.Site.Name}' could not be quantized by {plan.Report.Config}: {e.Message.Split('\n')[0]} Repair the " +
+                $"module '{plan.Site.Name}' could not be quantized by {ConfigText.Write(catalog, plan.Report.Config!)}: {e.Message.Split('\n')[0]} Repair the " +
                 "layer or skip it by a rule; nothing was changed.", e);
         }
     }

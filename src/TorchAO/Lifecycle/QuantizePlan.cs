@@ -142,6 +142,13 @@ internal sealed class QuantizePlan
             return Leave(LayerOutcome.Skipped, "the weight is on the meta device and has no values; load it first");
         }
 
+        if (weight.dim() != 2)
+        {
+            return Leave(
+                LayerOutcome.Skipped,
+                $"the weight has shape [{string.Join(", ", weight.shape)}], expected [out_features, in_features]; repair the layer");
+        }
+
         if (weight.numel() == 0)
         {
             return Leave(LayerOutcome.Skipped, $"the weight [{string.Join(", ", weight.shape)}] is empty");
@@ -168,7 +175,7 @@ internal sealed class QuantizePlan
         " in floating point: libtorch multiplies by them inside one native call. To quantize them, build the module of " +
         "Linear layers and nn.functional.scaled_dot_product_attention";
 
-    private static string? ReasonToSkip(LinearSite site, QuantizeConfig config, IQuantizeHandler handler, in WeightFacts facts)
+    private string? ReasonToSkip(LinearSite site, QuantizeConfig config, IQuantizeHandler handler, in WeightFacts facts)
     {
         try
         {
@@ -176,7 +183,7 @@ internal sealed class QuantizePlan
         }
         catch (QuantizationException e)
         {
-            throw new QuantizationException($"module '{site.Name}', {config}: {e.Message} Nothing was changed.", e);
+            throw new QuantizationException($"module '{site.Name}', {ConfigText.Write(catalog, config)}: {e.Message} Nothing was changed.", e);
         }
     }
 
@@ -203,6 +210,12 @@ internal sealed class QuantizePlan
         if (!isStreamed)
         {
             RequireFinite(site);
+        }
+
+        if (LayerPlacement.ReasonBiasDoesNotFit(site) is { } reasonOfBias)
+        {
+            throw new QuantizationException(
+                $"module '{site.Name}': {reasonOfBias}. Repair the layer or skip it by a rule; nothing was changed.");
         }
 
         string? blocked = site.ReasonNotToSwap(typeof(QuantizedLinear));
@@ -241,7 +254,7 @@ internal sealed class QuantizePlan
             throw new QuantizationException(
                 $"module '{site.Name}' is quantized already as {weight.Format} with group_size {weight.GroupSize} " +
                 $"{weight.DescribeParameters().ToJsonString()}{(executor.Activation is { } scheme ? $", activations {scheme}" : "")}, " +
-                $"the config asks for {rule.Config}. Call Dequantize() first, skip the layer by a rule, or set " +
+                $"the config asks for {ConfigText.Write(catalog, rule.Config!)}. Call Dequantize() first, skip the layer by a rule, or set " +
                 "QuantizeOptions.KeepQuantized; nothing was changed.");
         }
 

@@ -30,8 +30,8 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
         if (bias is not null && (bias.dim() != 1 || bias.size(0) != executor.Weight.Shape[0]))
         {
             throw new QuantizationException(
-                $"QuantizedLinear with a {executor.Weight.Format} weight [{string.Join(", ", executor.Weight.Shape)}]: the bias " +
-                $"has shape [{string.Join(", ", bias.shape)}], expected [{executor.Weight.Shape[0]}].");
+                $"QuantizedLinear, {executor.Weight.Format} weight [{string.Join(", ", executor.Weight.Shape)}]: the bias " +
+                $"has shape [{string.Join(", ", bias.shape)}], expected [{executor.Weight.Shape[0]}]; pass one number a row of the weight, or null.");
         }
 
         this.executor = executor;

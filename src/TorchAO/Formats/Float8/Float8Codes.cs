@@ -17,7 +17,8 @@ internal static class Float8Codes
     {
         if (type is not (ScalarTypes.Float8E4M3 or ScalarTypes.Float8E5M2))
         {
-            throw new QuantizationException($"{option} is {ScalarTypes.NameOf(type)}, expected F8_E4M3 or F8_E5M2.");
+            throw new QuantizationException($"{option} is {ScalarTypes.NameOf(type)}, expected F8_E4M3 or F8_E5M2; take " +
+                "ScalarTypes.Float8E4M3 unless the checkpoint asks for the other.");
         }
     }
 

@@ -27,7 +27,10 @@ internal sealed class Float8WeightOnlyHandler : QuantizeHandler<Float8WeightOnly
     protected override string? ReasonToSkip(in WeightFacts weight, Float8WeightOnlyConfig config)
     {
         Float8Codes.Require(nameof(config.WeightDType), config.WeightDType);
-        return null;
+        return Enum.IsDefined(config.Granularity)
+            ? null
+            : throw new QuantizationException(
+                $"Granularity is {(int)config.Granularity}, expected Float8Granularity.PerRow or PerTensor.");
     }
 
     protected override long PredictBytes(in WeightFacts weight, Float8WeightOnlyConfig config) =>

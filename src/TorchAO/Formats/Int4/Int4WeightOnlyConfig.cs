@@ -73,8 +73,24 @@ internal sealed class Int4WeightOnlyHandler : QuantizeHandler<Int4WeightOnlyConf
             ? HqqRows.Quantize(weight, 4, GroupSizes.Resolve(config.GroupSize, weight.size(1)))
             : base.Choose(weight, grid, config);
 
+    private static void RequireMembers(Int4WeightOnlyConfig config)
+    {
+        if (!Enum.IsDefined(config.MappingType))
+        {
+            throw new QuantizationException(
+                $"MappingType is {(int)config.MappingType}, expected {string.Join(" or ", Enum.GetNames<MappingType>())}.");
+        }
+
+        if (!Enum.IsDefined(config.ZeroPointDomain))
+        {
+            throw new QuantizationException(
+                $"ZeroPointDomain is {(int)config.ZeroPointDomain}, expected {string.Join(" or ", Enum.GetNames<ZeroPointDomain>())}.");
+        }
+    }
+
     private static void RequireConsistent(Int4WeightOnlyConfig config)
     {
+        RequireMembers(config);
         bool isSymmetric = config.MappingType != MappingType.Asymmetric;
         if (config.NarrowRange && config.MappingType != MappingType.Symmetric)
         {

@@ -16,12 +16,12 @@ public sealed class UIntXConfigTests
 {
     public static TheoryData<string, string> Refused => new()
     {
-        { "uintx_weight_only(d_type=uint8)", "DType is uint8, expected uint1 to uint7" },
-        { "uintx_weight_only(d_type=int4)", "DType is int4, expected uint1 to uint7" },
-        { "uintx_weight_only(d_type=int8, use_hqq=true)", "DType is int8 with UseHqq, expected uint1 to uint8" },
+        { "uintx_weight_only(dtype=uint8)", "DType is uint8, expected uint1 to uint7" },
+        { "uintx_weight_only(dtype=int4)", "DType is int4, expected uint1 to uint7" },
+        { "uintx_weight_only(dtype=int8, use_hqq=true)", "DType is int8 with UseHqq, expected uint1 to uint8" },
         { "uintx_weight_only(pack_dim=2)", "PackDim is 2, expected -1, 0 or 1" },
         { "uintx_weight_only(group_size=0)", "GroupSize is 0, expected a positive count" },
-        { "intx_weight_only(weight_d_type=uint4)", "WeightDType is uint4, expected int1 to int8" },
+        { "intx_weight_only(weight_dtype=uint4)", "WeightDType is uint4, expected int1 to int8" },
         { "intx_weight_only(granularity=per_tensor)", "expected PerGroup of a positive size" },
         { "intx_weight_only(granularity=per_axis(1))", "expected PerGroup of a positive size" },
         { "intx_weight_only(granularity=per_group(-1))", "expected PerGroup of a positive size" },
@@ -45,8 +45,8 @@ public sealed class UIntXConfigTests
     }
 
     [Theory]
-    [InlineData("uintx_weight_only(d_type=float32)", "d_type")]
-    [InlineData("uintx_weight_only(d_type=3)", "d_type")]
+    [InlineData("uintx_weight_only(dtype=float32)", "dtype")]
+    [InlineData("uintx_weight_only(dtype=3)", "dtype")]
     [InlineData("intx_weight_only(granularity=per_group)", "granularity")]
     [InlineData("intx_weight_only(granularity=per_axis(99999999999))", "granularity")]
     public void A_value_that_cannot_be_read_names_its_option(string text, string option) => Assert.Contains(

@@ -28,12 +28,15 @@ internal static class WeightOnly
     /// <summary>Makes our config of torchao's.</summary>
     public static QuantizeConfig Config(GoldenCase recorded)
     {
-        JsonElement? groupSize = Argument(recorded, "group_size");
-        long? group = groupSize is { ValueKind: JsonValueKind.Number } given ? given.GetInt64() : null;
+        // An argument that a case does not record has torchao's default, which is ours too.
+        JsonElement? size = Argument(recorded, "group_size"), type = Argument(recorded, "weight_dtype");
+        long? group = size is { ValueKind: JsonValueKind.Number } given ? given.GetInt64() : null;
         return recorded.Text("config") switch
         {
             "Int8WeightOnlyConfig" => new Int8WeightOnlyConfig { GroupSize = group },
-            "Int4WeightOnlyConfig" => new Int4WeightOnlyConfig { GroupSize = group, UseHqq = UsesHqq(recorded) },
+            "Int4WeightOnlyConfig" => size is null
+                ? new Int4WeightOnlyConfig { UseHqq = UsesHqq(recorded) }
+                : new() { GroupSize = group, UseHqq = UsesHqq(recorded) },
             "UIntXWeightOnlyConfig" => new UIntXWeightOnlyConfig
             {
                 DType = QuantizedType.Named(Argument(recorded, "dtype")!.Value.GetString()!),
@@ -41,10 +44,9 @@ internal static class WeightOnly
                 PackDim = Argument(recorded, "pack_dim")!.Value.GetInt32(),
                 UseHqq = UsesHqq(recorded),
             },
-            _ => new Float8WeightOnlyConfig
-            {
-                WeightDType = GoldenDtype.Parse(Argument(recorded, "weight_dtype")!.Value.GetString()!),
-            },
+            _ => type is null
+                ? new Float8WeightOnlyConfig()
+                : new() { WeightDType = GoldenDtype.Parse(type.Value.GetString()!) },
         };
     }
 

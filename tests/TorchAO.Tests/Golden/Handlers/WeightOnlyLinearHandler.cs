@@ -9,8 +9,9 @@ namespace TorchAO.Tests.Golden.Handlers;
 /// <summary>One linear layer under a weight-only config: codes, parameters, dequantized weight and outputs.</summary>
 internal sealed class WeightOnlyLinearHandler : IGoldenHandler
 {
-    // torchao pads the rows to this length before it quantizes for the tinygemm layout.
-    private const long PaddedTo = 1024;
+    // torchao pads both edges to multiples of these before it quantizes for the tinygemm layout.
+    private const long RowMultiple = 8;
+    private const long ColumnMultiple = 1024;
 
     public bool Handles(GoldenCase recorded) => WeightOnly.HasConfig(recorded) && recorded.Outputs.ContainsKey("w_q")
         && recorded.Text("config") != "UIntXWeightOnlyConfig" && !WeightOnly.MistakesZeroPoints(recorded);
@@ -57,7 +58,8 @@ internal sealed class WeightOnlyLinearHandler : IGoldenHandler
         }
 
         // With the padding in place of torchao's, everything that it records has a counterpart, the kernel's order included.
-        Tensor padding = nn.functional.pad(weight, [0, PaddedTo - weight.size(1)]);
+        Tensor padding = nn.functional.pad(
+            weight, [0, Missing(weight.size(1), ColumnMultiple), 0, Missing(weight.size(0), RowMultiple)]);
         using var padded = ((Int4WeightOnlyConfig)config).UseHqq
             ? Solve(config, padding)
             : (Int4Tensor)WeightOnly.Quantize(config, padding);
@@ -68,6 +70,8 @@ internal sealed class WeightOnlyLinearHandler : IGoldenHandler
         long tiles = 2 * run.Recorded("w_packed.packed_weight").size(3);
         run.Expect("w_packed.packed_weight", PackTinygemm(padded.UnpackCodes(), tiles));
     }
+
+    private static long Missing(long size, long multiple) => (multiple - (size % multiple)) % multiple;
 
     // The recorded HQQ weights of this layout come from CUDA, where torchao solves in float16; ours are solved in float32.
     private static Int4Tensor Solve(QuantizeConfig config, Tensor weight)
