@@ -11,7 +11,7 @@ namespace TorchAO.Benchmarks;
 
 /// <summary>
 /// One linear product in float32 and with several configs, in turns within one run, so that a busy machine slows all alike:
-/// <c>linear 4096x4096 1 int8_weight_only "uintx_weight_only(d_type=uint3)"</c>.
+/// <c>linear 4096x4096 1 int8_weight_only "uintx_weight_only(dtype=uint3)"</c>.
 /// </summary>
 internal static class InterleavedLinear
 {

@@ -24,7 +24,7 @@ public class LinearBenchmarks
     public int Rows { get; set; }
 
     /// <summary>Gets or sets the config as text: its stable name, and options.</summary>
-    [Params("int8_weight_only", "int4_weight_only", "uintx_weight_only", "uintx_weight_only(d_type=uint3)")]
+    [Params("int8_weight_only", "int4_weight_only", "uintx_weight_only", "uintx_weight_only(dtype=uint3)")]
     public string Config { get; set; } = null!;
 
     /// <summary>Makes the operands.</summary>
