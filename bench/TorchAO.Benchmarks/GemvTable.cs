@@ -114,7 +114,7 @@ internal static class GemvTable
 
         // Left to the end of the process: a scope cannot own it, and the table has a handful.
         LinearExecutor executor = BuiltInFormats.Catalog.Format(handler.FormatName).CreateExecutor(quantized);
-        return (config.Name, executor.Explain(1, x.dtype).Name, quantized.Bytes, () => executor.Forward(x, null).Dispose());
+        return (config.Name, executor.Explain(1, x.dtype).Kernel, quantized.Bytes, () => executor.Forward(x, null).Dispose());
     }
 
     private static (string Name, QuantizeConfig Config)[] Configs() =>

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using TorchAO.Runtime.Cpu;
@@ -12,15 +11,16 @@ internal sealed unsafe class MemoryBandwidth : IDisposable
 
     private readonly byte* data;
     private readonly long lines;
-    private long seen;
+    private readonly long* seen;
 
     /// <summary>Reserves memory and touches each page.</summary>
     public MemoryBandwidth(long bytes)
     {
         Bytes = bytes / (long)Alignment * (long)Alignment;
         lines = Bytes / (long)Alignment;
-        data = (byte*)NativeMemory.AlignedAlloc((nuint)Bytes, Alignment);
-        NativeMemory.Fill(data, (nuint)Bytes, 1);
+        data = (byte*)NativeMemory.AlignedAlloc((nuint)Bytes + Alignment, Alignment);
+        NativeMemory.Fill(data, (nuint)Bytes + Alignment, 1);
+        seen = (long*)(data + Bytes);
     }
 
     /// <summary>Gets how many bytes a pass reads.</summary>
@@ -29,8 +29,7 @@ internal sealed unsafe class MemoryBandwidth : IDisposable
     /// <summary>Reads all of it once, on all workers.</summary>
     public void Read()
     {
-        var job = new Job { Data = data, Sum = (long*)Unsafe.AsPointer(ref seen) };
-        ParallelRows.Run(lines, 1024, job);
+        ParallelRows.Run(lines, 1024, new Job { Data = data, Sum = seen });
         GC.KeepAlive(this);
     }
 

@@ -10,6 +10,16 @@ if (args is ["linear", _, _, ..])
     return;
 }
 
+const string Gemv = "gemv";
+if (args is [Gemv, string file])
+{
+    string page = GemvTable.Measure($"dotnet run -c Release --project bench/TorchAO.Benchmarks -- {Gemv} {file}");
+    Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(file))!);
+    File.WriteAllText(file, page);
+    Console.Write(page);
+    return;
+}
+
 // In this process, because a generated one would not carry the native boot.
 IConfig config = DefaultConfig.Instance.AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance));
 BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args, config);

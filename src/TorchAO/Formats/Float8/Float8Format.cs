@@ -1,3 +1,4 @@
+using TorchAO.Formats.Float8.Kernels;
 using TorchAO.Kernels;
 using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
@@ -21,7 +22,7 @@ internal sealed class Float8Format : Format<Float8Tensor>
         new Float8StaticActivationFloat8WeightHandler(),
     ];
 
-    protected override IReadOnlyList<ILinearKernel<Float8Tensor>> LinearKernels { get; } = [];
+    protected override IReadOnlyList<ILinearKernel<Float8Tensor>> LinearKernels { get; } = [new Float8LinearCpu()];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Float8Grid(
         ScalarTypes.Float8E4M3, Float8Granularity.PerRow);
