@@ -207,6 +207,7 @@ internal static unsafe class CodeDot
             int k = start;
             for (; k + 64 <= end; k += 64)
             {
+                CodePrefetch.Ahead(row.Codes + k);
                 Vector512<float> first = Vector512.Load(x + k) * Load512<TZeros>(codes + k, zero);
                 Vector512<float> second = Vector512.Load(x + k + 16) * Load512<TZeros>(codes + k + 16, zero);
                 even += Vector512.MultiplyAddEstimate(
@@ -243,6 +244,7 @@ internal static unsafe class CodeDot
             int k = start;
             for (; k + 32 <= end; k += 32)
             {
+                CodePrefetch.Ahead(row.Codes + k);
                 Vector256<float> first = Vector256.Load(x + k) * Load256<TZeros>(codes + k, zero);
                 Vector256<float> second = Vector256.Load(x + k + 8) * Load256<TZeros>(codes + k + 8, zero);
                 even += Vector256.MultiplyAddEstimate(

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using TorchAO.Kernels.Cpu;
 using TorchAO.Numerics;
 
 namespace TorchAO.Formats.Float8.Kernels;
@@ -61,6 +62,7 @@ internal static unsafe class Float8Dot
         for (; k + Step512 <= row.Length; k += Step512)
         {
             byte* codes = row.Codes + k;
+            CodePrefetch.Ahead(codes);
             if (Vector512.GreaterThanAny(Vector512.Load(codes) & magnitude, largest))
             {
                 AddOneByOne(row, k, k + Step512, x, stride, m, y);
@@ -102,6 +104,7 @@ internal static unsafe class Float8Dot
         for (; k + Step256 <= row.Length; k += Step256)
         {
             byte* codes = row.Codes + k;
+            CodePrefetch.Ahead(codes);
             if (Vector256.GreaterThanAny(Vector256.Load(codes) & magnitude, largest))
             {
                 AddOneByOne(row, k, k + Step256, x, stride, m, y);
