@@ -108,8 +108,8 @@ public sealed class LinearExecutorTests
         executor.Forward(input, bias).square().sum().backward();
         nn.functional.linear(floatInput, executor.Weight.Dequantize(), floatBias).square().sum().backward();
 
-        Assert.True(input.grad!.allclose(floatInput.grad!));
-        Assert.True(bias.grad!.allclose(floatBias.grad!));
+        Assert.True(input.grad!.allclose(floatInput.grad!, rtol: 1e-4, atol: 1e-5)); // sums in another order
+        Assert.True(bias.grad!.allclose(floatBias.grad!, rtol: 1e-4, atol: 1e-5));
     }
 
     [Fact]
