@@ -1,6 +1,7 @@
 using System.CommandLine;
 using TorchAO.Checkpoints;
 using TorchAO.Cli.Commands;
+using TorchAO.Runtime.Libtorch;
 
 namespace TorchAO.Cli;
 
@@ -30,13 +31,15 @@ internal static class CommandLine
     /// <returns>One of <see cref="ExitCode"/>.</returns>
     public static async Task<int> RunAsync(string[] args, Terminal terminal)
     {
-        ParseResult parsed = CreateRoot(terminal).Parse(args);
+        RootCommand root = CreateRoot(terminal);
+        HelpExamples.AddTo(root);
+        ParseResult parsed = root.Parse(args);
         terminal.IsJson = parsed.GetValue<bool>(Json);
         if (parsed.Errors.Count > 0)
         {
             foreach (string message in parsed.Errors.Select(error => error.Message))
             {
-                terminal.Error(message, "usage");
+                terminal.Error(string.Join(' ', message.Split('\n', StringSplitOptions.TrimEntries)), "usage");
             }
 
             return ExitCode.Usage;
@@ -51,6 +54,11 @@ internal static class CommandLine
         };
         try
         {
+            if (parsed.Action is not HelpExamples && parsed.CommandResult.Command != root)
+            {
+                NativeLoader.EnsureLoaded(); // here and not in a startup hook, so that a missing libtorch is told like any error
+            }
+
             return await parsed.InvokeAsync(invocation).ConfigureAwait(false);
         }
         catch (ArgumentException e)
@@ -63,7 +71,8 @@ internal static class CommandLine
             terminal.Error("interrupted; no file was changed.", "interrupted");
             return ExitCode.Interrupted;
         }
-        catch (Exception e) when (e is QuantizationException or CheckpointException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is QuantizationException or CheckpointException or IOException or UnauthorizedAccessException
+                                      or DllNotFoundException)
         {
             terminal.Error(e.Message, e.GetType().Name);
             return ExitCode.Failure;

@@ -14,10 +14,9 @@ internal sealed class ModelArguments
 {
     private static readonly string[] DTypes = ["float32", "bfloat16", "float16"];
 
-    private readonly Option<string> model = new("--model", "-m")
+    private readonly Option<string?> model = new("--model", "-m")
     {
-        Description = "A Hugging Face folder, a folder that quantize wrote, or a .bin file of llama2.c.",
-        DefaultValueFactory = _ => ShippedFiles.StoryModel,
+        Description = "A Hugging Face folder, a folder that quantize wrote, or a .bin file of llama2.c; the shipped story model if absent.",
         HelpName = "path",
     };
 
@@ -50,7 +49,7 @@ internal sealed class ModelArguments
     }
 
     /// <summary>Gets the model's path.</summary>
-    public string Path(ParseResult parsed) => parsed.GetRequiredValue(model);
+    public string Path(ParseResult parsed) => parsed.GetValue(model) ?? ShippedFiles.StoryModel;
 
     /// <summary>Loads the model as it is. The caller disposes it.</summary>
     public LlamaForCausalLM Load(ParseResult parsed) => LlamaLoader.Load(Path(parsed), DType(parsed), Device(parsed));

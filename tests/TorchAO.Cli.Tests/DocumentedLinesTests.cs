@@ -9,6 +9,9 @@ public sealed class DocumentedLinesTests
 {
     private const string FromSources = "dotnet run -c Release --project src/TorchAO.Cli -- ";
 
+    /// <summary>The lines that help shows.</summary>
+    public static TheoryData<string> Examples => [.. HelpExamples.Lines.Values.SelectMany(lines => lines)];
+
     public static TheoryData<string> Lines => [.. new[] { "README.md", "docs/cli.md" }
         .SelectMany(page => File.ReadAllText(RepositoryFiles.Path(page)).Split("```bash\n").Skip(1))
         .SelectMany(rest => rest[..rest.IndexOf("```", StringComparison.Ordinal)].Split('\n'))
@@ -16,6 +19,7 @@ public sealed class DocumentedLinesTests
 
     [Theory]
     [MemberData(nameof(Lines))]
+    [MemberData(nameof(Examples))]
     public void A_documented_line_parses(string line)
     {
         string arguments = line.StartsWith("torchao ", StringComparison.Ordinal) ? line["torchao ".Length..] : line[FromSources.Length..];

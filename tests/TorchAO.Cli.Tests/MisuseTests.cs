@@ -35,7 +35,7 @@ public sealed class MisuseTests
         Assert.Equal(code, terminal.Run(line, "hello\n"));
 
         Assert.Contains(said, terminal.Err, StringComparison.Ordinal);
-        Assert.StartsWith("torchao: ", terminal.Err, StringComparison.Ordinal);
+        Assert.All(terminal.Err.TrimEnd().Split('\n'), text => Assert.StartsWith("torchao: ", text, StringComparison.Ordinal));
         Assert.DoesNotContain("   at ", terminal.Err, StringComparison.Ordinal);
     }
 

@@ -103,7 +103,7 @@ internal sealed class EvalCommand
             return LanguageModelEvaluation.Score(scored, windows, reference, null, cancellation);
         }
 
-        return terminal.Screen.Progress().Start(context =>
+        return terminal.Bar().Start(context =>
         {
             ProgressTask task = context.AddTask(title, maxValue: windows.Sum(w => w.Scored));
             return LanguageModelEvaluation.Score(scored, windows, reference, new Relay<LanguageModelScore>(soFar =>

@@ -47,13 +47,16 @@ internal static class NativeSearch
 
     /// <summary>Gets the place of the libtorch package in the package folder of this user.</summary>
     /// <remarks>For an installed tool: the folder that its build knew may be another user's.</remarks>
-    public static string PackageFolder()
+    public static string PackageFolder() =>
+        Path.Combine(PackageRoot(), "libtorch-cpu-linux-x64", LibtorchVersion, "runtimes", "linux-x64", "native");
+
+    /// <summary>Gets the package folder of this user.</summary>
+    public static string PackageRoot()
     {
         string? packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES");
-        string root = string.IsNullOrEmpty(packages)
+        return string.IsNullOrEmpty(packages)
             ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages")
             : packages;
-        return Path.Combine(root, "libtorch-cpu-linux-x64", LibtorchVersion, "runtimes", "linux-x64", "native");
     }
 
     /// <summary>Finds a library that came with the application, or <see langword="null"/>.</summary>
