@@ -50,12 +50,49 @@ public sealed class InterruptTests
         }
     }
 
-    private static (int Code, string Error) Interrupt(string model, string target, int delay)
+    [Fact]
+    public void An_interrupted_replacement_leaves_the_old_folder_whole()
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            Assert.Skip("signals are sent with kill");
+        }
+
+        string folder = Directory.CreateTempSubdirectory("torchao-int-").FullName;
+        try
+        {
+            string model = Path.Combine(folder, "model");
+            WriteModel(model);
+            string target = Path.Combine(folder, "small");
+            Directory.CreateDirectory(target);
+            string old = Path.Combine(target, "old.txt");
+            bool wasInterrupted = false;
+
+            // A slow machine may not have begun, a fast one may be done: only a run that was interrupted says something.
+            for (int delay = 600; delay <= 4200 && !wasInterrupted; delay += 600)
+            {
+                File.WriteAllText(old, "the old model");
+                (int code, string error) = Interrupt(model, target, delay, "--force");
+                wasInterrupted = error.Contains("interrupted; no file was changed", StringComparison.Ordinal);
+                Assert.Equal(code == ExitCode.Success, !File.Exists(old));
+                Assert.Equal(2, Directory.GetFileSystemEntries(folder).Length);
+            }
+
+            Assert.True(wasInterrupted, "no signal met the work");
+            Assert.Equal("the old model", File.ReadAllText(old));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static (int Code, string Error) Interrupt(string model, string target, int delay, params string[] more)
     {
         string program = Path.Combine(AppContext.BaseDirectory, "TorchAO.Cli.dll");
         var start = new ProcessStartInfo(
             Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet",
-            [program, "quantize", "--quantize", "int4wo-128", "--model", model, "--output", target])
+            [program, "quantize", "--quantize", "int4wo-128", "--model", model, "--output", target, .. more])
         {
             RedirectStandardError = true,
             RedirectStandardOutput = true,
