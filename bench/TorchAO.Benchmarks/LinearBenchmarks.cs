@@ -1,6 +1,8 @@
 using BenchmarkDotNet.Attributes;
+using TorchAO.Configuration;
 using TorchAO.Formats;
 using TorchAO.Kernels;
+using TorchAO.Lifecycle;
 using TorchAO.Tensors;
 using static TorchSharp.torch;
 
@@ -21,8 +23,8 @@ public class LinearBenchmarks
     [Params(1, 8, 128)]
     public int Rows { get; set; }
 
-    /// <summary>Gets or sets the config's stable name.</summary>
-    [Params("int8_weight_only", "int4_weight_only")]
+    /// <summary>Gets or sets the config as text: its stable name, and options.</summary>
+    [Params("int8_weight_only", "int4_weight_only", "uintx_weight_only", "uintx_weight_only(dtype=uint3)")]
     public string Config { get; set; } = null!;
 
     /// <summary>Makes the operands.</summary>
@@ -33,8 +35,9 @@ public class LinearBenchmarks
         random.manual_seed(1);
         weight = randn(size[0], size[1]);
         input = randn(Rows, size[1]);
-        IQuantizeHandler handler = BuiltInFormats.Catalog.Handler(Config);
-        QuantizedTensor quantized = handler.Quantize(weight, handler.DefaultConfig);
+        QuantizeConfig config = ConfigText.Parse(BuiltInFormats.Catalog, Config);
+        IQuantizeHandler handler = BuiltInFormats.Catalog.Handler(config);
+        QuantizedTensor quantized = handler.Quantize(weight, config);
         executor = BuiltInFormats.Catalog.Format(handler.FormatName).CreateExecutor(quantized);
     }
 

@@ -2,6 +2,23 @@ using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using TorchAO.Benchmarks;
+
+if (args is ["linear", _, _, ..])
+{
+    InterleavedLinear.Run(args[1..]);
+    return;
+}
+
+const string Gemv = "gemv";
+if (args is [Gemv, string file])
+{
+    string page = GemvTable.Measure($"dotnet run -c Release --project bench/TorchAO.Benchmarks -- {Gemv} {file}");
+    Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(file))!);
+    File.WriteAllText(file, page);
+    Console.Write(page);
+    return;
+}
 
 // In this process, because a generated one would not carry the native boot.
 IConfig config = DefaultConfig.Instance.AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance));

@@ -1,31 +1,45 @@
 using System.CommandLine;
 using TorchAO.Checkpoints;
+using TorchAO.Cli.Commands;
+using TorchAO.Runtime.Libtorch;
 
 namespace TorchAO.Cli;
 
 /// <summary>The commands, and what becomes of their errors.</summary>
 internal static class CommandLine
 {
+    private const string Json = "--json";
+
+    /// <summary>Makes all commands.</summary>
+    /// <param name="terminal">Where they read and write.</param>
+    public static RootCommand CreateRoot(Terminal terminal) => new("Quantize language models and prove that they are still as good.")
+    {
+        new Option<bool>(Json)
+        {
+            Description = "Print one JSON document (generate and chat: one a line) and nothing else.",
+            Recursive = true,
+        },
+        QuantizeCommand.Create(terminal),
+        ExplainCommand.Create(terminal),
+        GenerateCommand.Create(terminal),
+        ChatCommand.Create(terminal),
+        EvalCommand.Create(terminal),
+        InfoCommand.Create(terminal),
+    };
+
     /// <summary>Parses a command line and runs it.</summary>
     /// <returns>One of <see cref="ExitCode"/>.</returns>
     public static async Task<int> RunAsync(string[] args, Terminal terminal)
     {
-        var json = new Option<bool>("--json")
-        {
-            Description = "Print one JSON document (generate and chat: one a line) and nothing else.",
-            Recursive = true,
-        };
-        var root = new RootCommand("Quantize language models and prove that they are still as good.")
-        {
-            json,
-        };
+        RootCommand root = CreateRoot(terminal);
+        HelpExamples.AddTo(root);
         ParseResult parsed = root.Parse(args);
-        terminal.IsJson = parsed.GetValue(json);
+        terminal.IsJson = parsed.GetValue<bool>(Json);
         if (parsed.Errors.Count > 0)
         {
             foreach (string message in parsed.Errors.Select(error => error.Message))
             {
-                terminal.Error(message, "usage");
+                terminal.Error(string.Join(' ', message.Split('\n', StringSplitOptions.TrimEntries)), "usage");
             }
 
             return ExitCode.Usage;
@@ -40,14 +54,25 @@ internal static class CommandLine
         };
         try
         {
+            if (parsed.Action is not HelpExamples && parsed.CommandResult.Command != root)
+            {
+                NativeLoader.EnsureLoaded(); // here and not in a startup hook, so that a missing libtorch is told like any error
+            }
+
             return await parsed.InvokeAsync(invocation).ConfigureAwait(false);
+        }
+        catch (ArgumentException e)
+        {
+            terminal.Error(e.Message.Split(" (Parameter")[0], "usage");
+            return ExitCode.Usage;
         }
         catch (OperationCanceledException)
         {
             terminal.Error("interrupted; no file was changed.", "interrupted");
             return ExitCode.Interrupted;
         }
-        catch (Exception e) when (e is QuantizationException or CheckpointException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is QuantizationException or CheckpointException or IOException or UnauthorizedAccessException
+                                      or DllNotFoundException)
         {
             terminal.Error(e.Message, e.GetType().Name);
             return ExitCode.Failure;

@@ -18,21 +18,18 @@ internal static class LayerProgress
             return work(new Relay<LayerReport>(_ => { }));
         }
 
-        return terminal.Screen.Progress()
-            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(),
-                new RemainingTimeColumn())
-            .Start(context =>
+        return terminal.Bar().Start(context =>
+        {
+            ProgressTask task = context.AddTask("quantizing", maxValue: Math.Max(1, total));
+            (long before, long after) = (0, 0);
+            return work(new Relay<LayerReport>(layer =>
             {
-                ProgressTask task = context.AddTask("quantizing", maxValue: Math.Max(1, total));
-                (long before, long after) = (0, 0);
-                return work(new Relay<LayerReport>(layer =>
-                {
-                    (before, after) = (before + layer.BytesBefore, after + layer.BytesAfter);
-                    string error = layer.SignalToNoiseDecibels is double decibels
-                        ? decibels.ToString(", 0.0 dB", CultureInfo.InvariantCulture) : string.Empty;
-                    task.Description = Markup.Escape($"{layer.Name}{error}  {Sizes.Bytes(before)} -> {Sizes.Bytes(after)}");
-                    task.Increment(1);
-                }));
-            });
+                (before, after) = (before + layer.BytesBefore, after + layer.BytesAfter);
+                string error = layer.SignalToNoiseDecibels is double decibels
+                    ? string.Create(CultureInfo.InvariantCulture, $", {decibels:F1} dB") : string.Empty;
+                task.Description = Markup.Escape($"{layer.Name}{error}  {Sizes.Bytes(before)} -> {Sizes.Bytes(after)}");
+                task.Increment(1);
+            }));
+        });
     }
 }

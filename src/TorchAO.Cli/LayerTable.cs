@@ -32,7 +32,7 @@ internal static class LayerTable
         }
 
         screen.Write(table);
-        screen.MarkupLineInterpolated(
+        screen.MarkupLine(
             $"[bold]{report.Quantized.Count()} of {report.Layers.Count}[/] linear layers quantized, weights " +
             $"{Sizes.Bytes(report.BytesBefore)} -> [bold]{Sizes.Bytes(report.BytesAfter)}[/]");
     }

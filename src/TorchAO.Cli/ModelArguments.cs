@@ -1,4 +1,7 @@
 using System.CommandLine;
+using System.Globalization;
+using TorchAO.Configuration;
+using TorchAO.Lifecycle;
 using TorchAO.Models.Llama;
 using TorchAO.Models.Llama.Loading;
 using TorchAO.Models.Text;
@@ -11,10 +14,9 @@ internal sealed class ModelArguments
 {
     private static readonly string[] DTypes = ["float32", "bfloat16", "float16"];
 
-    private readonly Option<string> model = new("--model", "-m")
+    private readonly Option<string?> model = new("--model", "-m")
     {
-        Description = "A Hugging Face folder, a folder that quantize wrote, or a .bin file of llama2.c.",
-        DefaultValueFactory = _ => ShippedFiles.StoryModel,
+        Description = "A Hugging Face folder, a folder that quantize wrote, or a .bin file of llama2.c; the shipped story model if absent.",
         HelpName = "path",
     };
 
@@ -47,11 +49,33 @@ internal sealed class ModelArguments
     }
 
     /// <summary>Gets the model's path.</summary>
-    public string Path(ParseResult parsed) => parsed.GetRequiredValue(model);
+    public string Path(ParseResult parsed) => parsed.GetValue(model) ?? ShippedFiles.StoryModel;
 
-    /// <summary>Loads the model. The caller disposes it.</summary>
-    public LlamaForCausalLM Load(ParseResult parsed) =>
-        LlamaLoader.Load(Path(parsed), DType(parsed), new Device(parsed.GetRequiredValue(device)));
+    /// <summary>Loads the model as it is. The caller disposes it.</summary>
+    public LlamaForCausalLM Load(ParseResult parsed) => LlamaLoader.Load(Path(parsed), DType(parsed), Device(parsed));
+
+    /// <summary>Loads the model, and quantizes it meanwhile where there are rules. The caller disposes it.</summary>
+    public LoadedModel Load(
+        ParseResult parsed, ModuleRules? rules, Terminal terminal, CancellationToken cancellation, bool measuresError = false)
+    {
+        if (rules is null)
+        {
+            return new LoadedModel(Load(parsed), null);
+        }
+
+        return LayerProgress.Run(terminal, LlamaLoader.ReadConfig(Path(parsed)).LinearLayers, progress =>
+        {
+            (LlamaForCausalLM model, QuantizeReport report) = LlamaLoader.LoadAndQuantize(
+                Path(parsed), rules, DType(parsed), new QuantizeOptions
+                {
+                    Device = Device(parsed),
+                    MeasureError = measuresError,
+                    Progress = progress,
+                    CancellationToken = cancellation,
+                });
+            return new LoadedModel(model, report);
+        });
+    }
 
     /// <summary>Opens the tokenizer and verifies that it is the model's.</summary>
     public Tokenizer OpenTokenizer(ParseResult parsed, LlamaForCausalLM loaded)
@@ -61,6 +85,25 @@ internal sealed class ModelArguments
         Tokenizer opened = Tokenizer.Open(parsed.GetValue(tokenizer) ?? folder);
         opened.EnsureFits(loaded.Config.VocabSize);
         return opened;
+    }
+
+    private Device Device(ParseResult parsed)
+    {
+        string name = parsed.GetRequiredValue(device);
+        string[] parts = name.Split(':');
+        bool isNumbered = parts.Length == 2 && int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out _);
+        if (parts[0] is not ("cpu" or "cuda") || !(parts.Length == 1 || isNumbered))
+        {
+            throw new ArgumentException($"--device {name}, expected cpu, cuda or cuda:0.");
+        }
+
+        if (parts[0] == "cuda" && !cuda.is_available())
+        {
+            throw new QuantizationException(
+                $"--device {name}: libtorch sees no CUDA device; use cpu, or name a PyTorch with CUDA in TORCHAO_LIBTORCH.");
+        }
+
+        return new Device(name);
     }
 
     private ScalarType? DType(ParseResult parsed) => parsed.GetValue(dtype) switch

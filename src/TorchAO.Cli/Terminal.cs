@@ -61,6 +61,11 @@ internal sealed class Terminal
         Console.In,
         isInteractive: !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb");
 
+    /// <summary>Makes a progress bar that is gone when the work is done; what changes its length stands last, so that the rest is still.</summary>
+    public Progress Bar() => Screen.Progress().AutoClear(true).Columns(
+        new ProgressBarColumn { Width = 30 }, new PercentageColumn(), new RemainingTimeColumn(),
+        new TaskDescriptionColumn { Alignment = Justify.Left });
+
     /// <summary>Writes a JSON document.</summary>
     public void WriteJson(JsonNode document, bool isLine = false) =>
         Out.WriteLine(document.ToJsonString(isLine ? JsonSerializerOptions.Default : Indented));

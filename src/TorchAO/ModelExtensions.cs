@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace TorchAO;
 
 /// <summary>Quantizes models, explains what would be done, and takes it back.</summary>
-public static class ModelExtensions
+public static partial class ModelExtensions
 {
     /// <summary>Quantizes the linear layers of a model, in place, all with one config.</summary>
     /// <param name="model">Any module; a root that is itself a <c>Linear</c> keeps its object.</param>
@@ -51,6 +51,13 @@ public static class ModelExtensions
     {
         ArgumentNullException.ThrowIfNull(model);
         return ModelQuantizer.Dequantize(model);
+    }
+
+    /// <summary>Counts the bytes of a model's parameters, buffers and quantized weights; what is shared counts once.</summary>
+    public static long CountBytes(this nn.Module model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return ModelBytes.Of(model);
     }
 
     private static ModuleRules Everything(QuantizeConfig config)

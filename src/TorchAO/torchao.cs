@@ -2,8 +2,10 @@ using System.Diagnostics;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
+using TorchAO.Formats.UIntX;
 using TorchAO.Configuration;
 using TorchAO.Lifecycle;
+using TorchAO.Primitives;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -94,11 +96,61 @@ public static class torchao
     /// <summary>Makes an int4 config.</summary>
     public static Int4WeightOnlyConfig int4_weight_only(long? group_size) => new() { GroupSize = group_size };
 
+    /// <summary>Makes an int4 config with half-quadratic zero points.</summary>
+    public static Int4WeightOnlyConfig int4_weight_only(long? group_size, bool use_hqq) =>
+        new() { GroupSize = group_size, UseHqq = use_hqq };
+
+    /// <summary>Makes a config of unsigned integers of 1 to 8 bits.</summary>
+    public static UIntXWeightOnlyConfig uintx_weight_only(
+        QuantizedType dtype, long? group_size = 64, int pack_dim = -1, bool use_hqq = false) =>
+        new() { DType = dtype, GroupSize = group_size, PackDim = pack_dim, UseHqq = use_hqq };
+
+    /// <summary>Makes a config with the numbers of the GemLite kernels.</summary>
+    public static GemliteUIntXWeightOnlyConfig gemlite_uintx_weight_only(
+        long? group_size = 64, int bit_width = 4, int packing_bitwidth = 32, bool? contiguous = null) => new()
+        {
+            GroupSize = group_size,
+            BitWidth = bit_width,
+            PackingBitwidth = packing_bitwidth,
+            Contiguous = contiguous,
+        };
+
     /// <summary>Makes a float8 config, e4m3fn.</summary>
     public static Float8WeightOnlyConfig float8_weight_only() => new();
 
     /// <summary>Makes a float8 config.</summary>
     public static Float8WeightOnlyConfig float8_weight_only(ScalarType weight_dtype) => new() { WeightDType = weight_dtype };
+
+    /// <summary>Makes a config of int8 weights and activations, torchao's default.</summary>
+    public static Int8DynamicActivationInt8WeightConfig int8_dynamic_activation_int8_weight() => new();
+
+    /// <summary>Makes a config of int8 weights and activations.</summary>
+    public static Int8DynamicActivationInt8WeightConfig int8_dynamic_activation_int8_weight(
+        MappingType act_mapping_type, bool weight_only_decode = false) =>
+        new() { ActMappingType = act_mapping_type, WeightOnlyDecode = weight_only_decode };
+
+    /// <summary>Makes a config of int4 weights in groups of 32 and int8 activations, torchao's default.</summary>
+    public static Int8DynamicActivationInt4WeightConfig int8_dynamic_activation_int4_weight() => new();
+
+    /// <summary>Makes a config of int4 weights and int8 activations.</summary>
+    public static Int8DynamicActivationInt4WeightConfig int8_dynamic_activation_int4_weight(
+        long? group_size,
+        MappingType mapping_type = MappingType.Symmetric,
+        MappingType act_mapping_type = MappingType.Asymmetric) =>
+        new() { GroupSize = group_size, MappingType = mapping_type, ActMappingType = act_mapping_type };
+
+    /// <summary>Makes a config of int4 weights and activations.</summary>
+    public static Int4DynamicActivationInt4WeightConfig int4_dynamic_activation_int4_weight() => new();
+
+    /// <summary>Makes a config of float8 weights and activations, one scale each, torchao's default.</summary>
+    public static Float8DynamicActivationFloat8WeightConfig float8_dynamic_activation_float8_weight() => new();
+
+    /// <summary>Makes a config of float8 weights and activations.</summary>
+    public static Float8DynamicActivationFloat8WeightConfig float8_dynamic_activation_float8_weight(Float8Granularity granularity) =>
+        new() { Granularity = granularity };
+
+    /// <summary>Makes a config of float8 weights, and activations with a scale measured beforehand.</summary>
+    public static Float8StaticActivationFloat8WeightConfig float8_static_activation_float8_weight(float scale) => new() { Scale = scale };
 
     private static void Warn(string text)
     {

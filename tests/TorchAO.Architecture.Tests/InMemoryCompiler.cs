@@ -63,6 +63,6 @@ internal static class InMemoryCompiler
         => Path.GetDirectoryName(path) == Path.GetDirectoryName(typeof(object).Assembly.Location);
 
     private static bool IsProduct(string path)
-        => Path.GetFileName(path) is "TorchSharp.dll" or "Microsoft.ML.Tokenizers.dll" or "TorchAO.dll"
+        => Path.GetFileName(path) is "TorchSharp.dll" or "TorchAO.dll"
             or "TorchAO.Numerics.dll" or "TorchAO.Runtime.dll" or "TorchAO.Models.dll";
 }

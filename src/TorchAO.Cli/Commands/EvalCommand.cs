@@ -16,7 +16,7 @@ internal sealed class EvalCommand
     private readonly ModelArguments model = new();
     private readonly QuantizeArguments quantize = new();
 
-    private readonly Option<FileInfo?> text = new("--text", "-t")
+    private readonly Option<string?> text = new("--text", "-t")
     {
         Description = "A UTF-8 text; documents in it are separated by <|endoftext|>. The shipped stories if absent.",
         HelpName = "file",
@@ -62,18 +62,17 @@ internal sealed class EvalCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         ModuleRules? rules = quantize.Rules(parsed);
-        using LlamaForCausalLM loaded = model.Load(parsed);
-        Tokenizer tokenizer = model.OpenTokenizer(parsed, loaded);
-        TokenWindow[] windows = [.. Windows(parsed, tokenizer, loaded.Config.MaxPositions)];
-        LanguageModelScore score = Score("scoring", loaded, null, windows, cancellation);
+        using LlamaForCausalLM reference = model.Load(parsed);
+        Tokenizer tokenizer = model.OpenTokenizer(parsed, reference);
+        TokenWindow[] windows = [.. Windows(parsed, tokenizer, reference.Config.MaxPositions)];
+        LanguageModelScore score = Score("scoring", reference, null, windows, cancellation);
         LanguageModelScore? quantized = null;
         QuantizeReport? report = null;
         if (rules is not null)
         {
-            using LlamaForCausalLM reference = model.Load(parsed);
-            report = LayerProgress.Run(terminal, loaded.Explain(rules).Changed.Count(), progress => loaded.Quantize(
-                rules, new QuantizeOptions { Progress = progress, CancellationToken = cancellation }));
-            quantized = Score("scoring quantized", loaded, reference, windows, cancellation);
+            using LoadedModel loaded = model.Load(parsed, rules, terminal, cancellation);
+            report = loaded.Report;
+            quantized = Score("scoring quantized", loaded.Model, reference, windows, cancellation);
         }
 
         Write(parsed, score, quantized, report);
@@ -82,7 +81,9 @@ internal sealed class EvalCommand
 
     private IEnumerable<TokenWindow> Windows(ParseResult parsed, Tokenizer tokenizer, int longest)
     {
-        string corpus = File.ReadAllText(parsed.GetValue(text)?.FullName ?? ShippedFiles.Stories);
+        string path = parsed.GetValue(text) ?? ShippedFiles.Stories;
+        string corpus = File.Exists(path) ? File.ReadAllText(path) : throw new FileNotFoundException(
+            $"--text {path}: no such file, expected a UTF-8 text; correct the path, or leave the option out for the shipped stories.");
         int length = Math.Min(parsed.GetValue(window) ?? longest, longest);
         if (parsed.GetValue(stride) is int step)
         {
@@ -102,7 +103,7 @@ internal sealed class EvalCommand
             return LanguageModelEvaluation.Score(scored, windows, reference, null, cancellation);
         }
 
-        return terminal.Screen.Progress().Start(context =>
+        return terminal.Bar().Start(context =>
         {
             ProgressTask task = context.AddTask(title, maxValue: windows.Sum(w => w.Scored));
             return LanguageModelEvaluation.Score(scored, windows, reference, new Relay<LanguageModelScore>(soFar =>

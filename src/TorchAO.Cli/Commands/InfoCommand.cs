@@ -73,12 +73,35 @@ internal static class InfoCommand
             facts["longest_sequence"] = config.MaxPositions;
         }
 
+        if (QuantizedPath(source.Path) is { } quantized)
+        {
+            AddQuantized(facts, QuantizedCheckpoint.Describe(quantized));
+            return facts;
+        }
+
         facts["tensors"] = tensors.Count;
         facts["elements"] = tensors.Sum(tensor => tensor.Elements);
         facts["bytes"] = tensors.Sum(Bytes);
         facts["types"] = new JsonObject([.. tensors.GroupBy(tensor => ScalarTypes.NameOf(tensor.DType)).Select(
             group => KeyValuePair.Create<string, JsonNode?>(group.Key, group.Sum(Bytes)))]);
         return facts;
+    }
+
+    private static string? QuantizedPath(string path) =>
+        path.EndsWith(".safetensors", StringComparison.Ordinal) && QuantizedCheckpoint.IsQuantized(path) ? path : null;
+
+    private static void AddQuantized(JsonObject facts, CheckpointDescription description)
+    {
+        facts["schema_version"] = description.SchemaVersion;
+        facts["written_by"] = description.LibraryVersion;
+        facts["verified_by_probe"] = description.HasProbe;
+        facts["quantized_weights"] = description.Weights.Count;
+        facts["elements"] = description.Weights.Sum(weight => weight.Shape[0] * weight.Shape[1])
+            + description.Others.Sum(tensor => tensor.Elements);
+        facts["bytes"] = description.Bytes;
+        facts["formats"] = new JsonObject([.. description.Weights.GroupBy(weight => weight.Format + " " + weight.Parameters).Select(
+            group => KeyValuePair.Create<string, JsonNode?>(group.Key, group.Sum(weight => weight.Bytes)))]);
+        facts["unquantized_bytes"] = description.Others.Sum(Bytes);
     }
 
     private static long Bytes(TensorInfo tensor) => tensor.Elements * ScalarTypes.Of(tensor.DType).Bytes;
@@ -92,7 +115,7 @@ internal static class InfoCommand
             {
                 JsonArray array => array.Count == 0 ? "none" : string.Join(", ", array.Select(item => item!.ToString())),
                 JsonObject inner => string.Join(", ", inner.Select(pair => $"{pair.Key} {Sizes.Bytes((long)pair.Value!)}")),
-                JsonValue number when name == "bytes" => Sizes.Bytes((long)number),
+                JsonValue number when name.EndsWith("bytes", StringComparison.Ordinal) => Sizes.Bytes((long)number),
                 null => "none",
                 _ => value.ToString(),
             };

@@ -20,6 +20,9 @@ public sealed record LlamaConfig
     /// <summary>Gets the count of layers.</summary>
     public required int Layers { get; init; }
 
+    /// <summary>Gets the count of linear layers: seven a layer, and the head where it has weights of its own.</summary>
+    public int LinearLayers => (7 * Layers) + (IsTied ? 0 : 1);
+
     /// <summary>Gets the count of query heads.</summary>
     public required int Heads { get; init; }
 

@@ -33,6 +33,13 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
     /// <summary>Gets the type of activations.</summary>
     public ScalarType DType => model.Embedding.weight!.dtype;
 
+    /// <summary>Counts the bytes of weights that each new token reads: all but an embedding table that is not the head too.</summary>
+    public long CountDecodeBytes()
+    {
+        Tensor table = model.Embedding.weight!;
+        return this.CountBytes() - (Config.IsTied ? 0 : table.numel() * table.element_size());
+    }
+
     /// <summary>Computes the scores of each next token.</summary>
     /// <param name="input">Token ids, int64 <c>[B, T]</c>.</param>
     /// <returns>Logits <c>[B, T, vocabulary]</c> in float32. The caller disposes them.</returns>

@@ -23,17 +23,6 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    /// <summary>Sets the gain <c>[size]</c>; the layer owns it from then on.</summary>
-    internal Parameter Weight
-    {
-        set
-        {
-            weight.Dispose();
-            weight = value;
-            ConditionallyRegisterParameter("weight", value);
-        }
-    }
-
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {

@@ -126,8 +126,9 @@ public static partial class NativeLoader
             if (missing.Length == 0)
             {
                 throw new DllNotFoundException(
-                    $"{path} could not be loaded: {LinkerReason(e.Message)}. Install libtorch 2.10 (package " +
-                    $"libtorch-cpu-linux-x64) or set {NativeSearch.LibtorchVariable} to a folder that has it.", e);
+                    $"{path} could not be loaded: {LinkerReason(e.Message)}. Fetch libtorch once: dotnet package download " +
+                    $"libtorch-cpu-linux-x64@{NativeSearch.LibtorchVersion} --output {NativeSearch.PackageRoot()}, or set {NativeSearch.LibtorchVariable} to the torch/lib " +
+                    "folder of a PyTorch 2.10 or newer.", e);
             }
 
             try

@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using TorchAO.Runtime.Storage;
 
 namespace TorchAO.Checkpoints;
 
@@ -44,6 +45,7 @@ internal sealed class AtomicFile : IDisposable
         File.Move(partial, target, overwrite: true); // before the lock goes, or another writer could begin the same file
         isCommitted = true;
         Handle.Dispose();
+        FolderSync.Flush(Path.GetDirectoryName(target)!);
     }
 
     /// <summary>Deletes what was written, unless it was committed.</summary>

@@ -89,4 +89,52 @@ public enum CheckpointError
 
     /// <summary>The model has no place for a tensor of the file.</summary>
     UnexpectedTensor,
+
+    /// <summary>A tensor has another type than the model.</summary>
+    DTypeMismatch,
+
+    /// <summary>Tensors that the model has as one are two in the file.</summary>
+    TieMismatch,
+
+    /// <summary>A buffer that no file holds has no values either, or a module cannot take values from a file.</summary>
+    NoValues,
+
+    /// <summary>The file is no quantized checkpoint: it lacks the description of its weights.</summary>
+    NotQuantized,
+
+    /// <summary>The description of quantized weights has a version that this library does not read.</summary>
+    UnknownSchemaVersion,
+
+    /// <summary>A weight is stored in a format that the catalogue does not have.</summary>
+    UnknownFormat,
+
+    /// <summary>The pieces or parameters of a quantized weight do not make a weight of its format.</summary>
+    InvalidComponent,
+
+    /// <summary>The bytes of a tensor are not those that were written.</summary>
+    ChecksumMismatch,
+
+    /// <summary>The model computes something else than the model that was saved.</summary>
+    ProbeMismatch,
+
+    /// <summary>A file that an index names is absent.</summary>
+    MissingShard,
+
+    /// <summary>An index names a file outside of its folder.</summary>
+    ShardOutsideFolder,
+
+    /// <summary>An index lists a tensor that its file does not hold.</summary>
+    ListedTensorAbsent,
+
+    /// <summary>Two files of a checkpoint hold the same tensor.</summary>
+    TensorInTwoShards,
+
+    /// <summary>The bytes of all tensors are not as many as an index says.</summary>
+    TotalSizeMismatch,
+
+    /// <summary>A tokenizer's file contradicts its format or itself.</summary>
+    InvalidTokenizer,
+
+    /// <summary>A tokenizer that its file describes correctly and that is not supported here.</summary>
+    UnsupportedTokenizer,
 }

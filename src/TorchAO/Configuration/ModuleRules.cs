@@ -42,8 +42,14 @@ public sealed class ModuleRules : IReadOnlyList<ModuleRule>
     /// <exception cref="ArgumentException">The pattern is empty, not a regular expression, or already there.</exception>
     public void Add(string pattern, QuantizeConfig config, torch.Device? device = null)
     {
-        ArgumentException.ThrowIfNullOrWhiteSpace(pattern);
+        ArgumentNullException.ThrowIfNull(pattern);
         ArgumentNullException.ThrowIfNull(config);
+        if (string.IsNullOrWhiteSpace(pattern))
+        {
+            throw new ArgumentException(
+                $"rule number {rules.Count + 1} has an empty pattern; write a module's name, or * for all.", nameof(pattern));
+        }
+
         if (rules.Any(rule => rule.Pattern == pattern))
         {
             throw new ArgumentException(
@@ -77,12 +83,14 @@ public sealed class ModuleRules : IReadOnlyList<ModuleRule>
             : Regex.Escape(pattern).Replace("\\*", ".*", StringComparison.Ordinal).Replace("\\?", ".", StringComparison.Ordinal);
         try
         {
+            // Alone first, so that an error quotes what was written and not what surrounds it.
+            _ = new Regex(expression, RegexOptions.CultureInvariant);
             return new Regex($"^(?:{expression})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1));
         }
         catch (RegexParseException e)
         {
             throw new ArgumentException(
-                $"rule '{pattern}' is not a regular expression: {e.Message}. Correct it, or write a name with * and ?.", nameof(pattern), e);
+                $"rule '{pattern}' is not a regular expression: {e.Message.TrimEnd('.')}. Correct it, or write a name with * and ?.", nameof(pattern), e);
         }
     }
 

@@ -2,6 +2,7 @@ using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Formats.Mx;
+using TorchAO.Formats.UIntX;
 
 namespace TorchAO.Formats;
 
@@ -13,5 +14,6 @@ public static class BuiltInFormats
         new Int8Format(),
         new Int4Format(),
         new Float8Format(),
+        new UIntXFormat(),
         new MxFormat());
 }

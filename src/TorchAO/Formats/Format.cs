@@ -1,4 +1,5 @@
 using TorchAO.Kernels;
+using TorchAO.Primitives;
 using TorchAO.Tensors;
 
 namespace TorchAO.Formats;
@@ -22,13 +23,13 @@ internal abstract class Format<TWeight> : IFormat
 
     public abstract QuantizedTensor Read(StoredTensor stored);
 
-    public LinearExecutor CreateExecutor(QuantizedTensor weight, string? kernel = null)
+    public LinearExecutor CreateExecutor(QuantizedTensor weight, string? kernel = null, ActivationScheme? activation = null)
     {
         IReadOnlyList<ILinearKernel<TWeight>> kernels = kernel is null
             ? LinearKernels
             : [.. LinearKernels.Where(candidate => candidate.Name == kernel)];
         return kernel is null || kernels.Count > 0
-            ? new LinearExecutor<TWeight>((TWeight)weight, kernels)
+            ? new LinearExecutor<TWeight>((TWeight)weight, kernels, activation)
             : throw new QuantizationException(
                 $"format '{Name}' has no kernel '{kernel}'; known: {string.Join(", ", Kernels.DefaultIfEmpty("none"))}.");
     }

@@ -1,4 +1,5 @@
 using TorchAO.Kernels;
+using TorchAO.Primitives;
 using TorchAO.Tensors;
 
 namespace TorchAO.Formats;
@@ -32,8 +33,9 @@ public interface IFormat
     /// <param name="weight">The weight; owned by the executor from then on.</param>
     /// <param name="kernel">The only kernel to use, for tests and measurements; where it refuses a problem, the reference runs.
     /// All kernels in order of preference if absent.</param>
+    /// <param name="activation">How activations are rounded; they stay in floating point if absent.</param>
     /// <exception cref="QuantizationException">The format has no such kernel.</exception>
-    LinearExecutor CreateExecutor(QuantizedTensor weight, string? kernel = null);
+    LinearExecutor CreateExecutor(QuantizedTensor weight, string? kernel = null, ActivationScheme? activation = null);
 
     /// <summary>Says which kernel would run a problem, without a weight.</summary>
     KernelChoice Explain(in LinearProblem problem);

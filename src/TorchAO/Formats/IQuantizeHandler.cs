@@ -1,4 +1,5 @@
 using TorchAO.Configuration;
+using TorchAO.Primitives;
 using TorchAO.Tensors;
 using static TorchSharp.torch;
 
@@ -29,6 +30,10 @@ public interface IQuantizeHandler
 
     /// <summary>Gets how many consecutive input features share one scale.</summary>
     long GroupSize(in WeightFacts weight, QuantizeConfig config);
+
+    /// <summary>Gets how a config rounds activations; <see langword="null"/> where they stay in floating point.</summary>
+    /// <exception cref="QuantizationException">The config itself is wrong.</exception>
+    ActivationScheme? Activation(QuantizeConfig config) => null;
 
     /// <summary>Quantizes a weight that fits.</summary>
     /// <param name="weight">The weight <c>[N, K]</c> in float32, float16 or bfloat16, finite; not consumed.</param>

@@ -13,7 +13,7 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
 {
     public Type ConfigType => typeof(TConfig);
 
-    public QuantizeConfig DefaultConfig => new TConfig();
+    public virtual QuantizeConfig DefaultConfig => new TConfig();
 
     public abstract string ConfigName { get; }
 
@@ -36,6 +36,8 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
 
     public long GroupSize(in WeightFacts weight, QuantizeConfig config) => GroupSize(weight, (TConfig)config);
 
+    public ActivationScheme? Activation(QuantizeConfig config) => Activation((TConfig)config);
+
     public QuantizedTensor Quantize(Tensor weight, QuantizeConfig config)
     {
         if (weight.dim() != 2)
@@ -54,9 +56,12 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
         using Tensor detached = weight.detach();
         RequireFinite(detached);
         IQuantizationGrid grid = CreateGrid(facts, (TConfig)config);
-        using QParams qparams = grid.ChooseQParams(detached);
-        using Tensor codes = grid.Quantize(detached, qparams);
-        return grid.Pack(codes, qparams, weight.dtype);
+        (Tensor codes, QParams qparams) = Choose(detached, grid, (TConfig)config);
+        using (codes)
+        using (qparams)
+        {
+            return grid.Pack(codes, qparams, weight.dtype);
+        }
     }
 
     protected abstract string? ReasonToSkip(in WeightFacts weight, TConfig config);
@@ -65,8 +70,18 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
 
     protected abstract long GroupSize(in WeightFacts weight, TConfig config);
 
+    /// <summary>Gets how activations are rounded, for configs that do.</summary>
+    protected virtual ActivationScheme? Activation(TConfig config) => null;
+
     /// <summary>Makes the grid to which a weight that fits is rounded.</summary>
     protected abstract IQuantizationGrid CreateGrid(in WeightFacts weight, TConfig config);
+
+    /// <summary>Chooses codes and parameters; a config whose algorithm finds both together overrides it.</summary>
+    protected virtual (Tensor Codes, QParams QParams) Choose(Tensor weight, IQuantizationGrid grid, TConfig config)
+    {
+        QParams qparams = grid.ChooseQParams(weight);
+        return (grid.Quantize(weight, qparams), qparams);
+    }
 
     private void RequireFinite(Tensor weight)
     {

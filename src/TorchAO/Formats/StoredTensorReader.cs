@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
 using static TorchSharp.torch;
 
@@ -7,6 +8,9 @@ namespace TorchAO.Formats;
 /// <summary>Takes a stored tensor apart and checks every piece; a piece that does not fit is an error that names it.</summary>
 internal sealed class StoredTensorReader
 {
+    /// <summary>The parameter that says what kind the zero points are; see <see cref="DomainText"/>.</summary>
+    public const string DomainParameter = "zero_point_domain";
+
     private readonly StoredTensor stored;
     private readonly string format;
 
@@ -39,6 +43,14 @@ internal sealed class StoredTensorReader
     /// <summary>Gets whether weights of this type are quantized at all.</summary>
     public static bool IsWeightType(ScalarType type) =>
         type is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16;
+
+    /// <summary>Writes what kind a zero point is.</summary>
+    public static string DomainText(Tensor? zeroPoint) => UnsignedCodes.DomainOf(zeroPoint) switch
+    {
+        Primitives.ZeroPointDomain.None => "none",
+        Primitives.ZeroPointDomain.Float => "float",
+        _ => "integer",
+    };
 
     /// <summary>Demands that the components and parameters are those named and no others.</summary>
     public void RequireExactly(IReadOnlyList<string> components, IReadOnlyList<string> parameters)
@@ -80,6 +92,23 @@ internal sealed class StoredTensorReader
             ? groupSize
             : throw Wrong("group_size", $"{groupSize}", $"a positive divisor of in_features {InFeatures}");
     }
+
+    /// <summary>Gets what kind the zero points are: none, values or codes.</summary>
+    public ZeroPointDomain ZeroPointDomain() => Parameter<string>(DomainParameter) switch
+    {
+        "none" => Primitives.ZeroPointDomain.None,
+        "float" => Primitives.ZeroPointDomain.Float,
+        "integer" => Primitives.ZeroPointDomain.Integer,
+        string other => throw Wrong(DomainParameter, other, "none, float or integer"),
+    };
+
+    /// <summary>Gets the zero points, one a group; <see langword="null"/> where there are none.</summary>
+    public Tensor? ZeroPoints(string name, ZeroPointDomain domain, params IReadOnlyList<long> shape) => domain switch
+    {
+        Primitives.ZeroPointDomain.None => null,
+        Primitives.ZeroPointDomain.Float => Scales(name, shape),
+        _ => Component(name, shape, ScalarType.Byte, ScalarType.Int32),
+    };
 
     /// <summary>Gets a parameter after a check of its kind.</summary>
     public T Parameter<T>(string name) =>

@@ -1,15 +1,20 @@
+using TorchAO.Primitives;
+
 namespace TorchAO.Kernels;
 
 /// <summary>Which kernel runs a problem, and why the ones before it did not.</summary>
 /// <param name="Kernel">The kernel's name.</param>
 /// <param name="Refused">The preferred kernels that refused, with their reasons, in order of preference.</param>
-public sealed record KernelChoice(string Kernel, IReadOnlyList<(string Kernel, string Reason)> Refused)
+/// <param name="Activation">How activations are rounded before or in the kernel; <see langword="null"/> where they are not.</param>
+public sealed record KernelChoice(
+    string Kernel, IReadOnlyList<(string Kernel, string Reason)> Refused, ActivationScheme? Activation = null)
 {
     /// <summary>Gets whether only the reference is left: dequantize, then multiply in floating point.</summary>
     public bool IsReference => Kernel == ReferenceLinear.KernelName;
 
     /// <summary>Says in one line which kernel runs and why others do not.</summary>
-    public override string ToString() => Refused.Count == 0
-        ? Kernel
-        : $"{Kernel} ({string.Join("; ", Refused.Select(refused => $"{refused.Kernel}: {refused.Reason}"))})";
+    public override string ToString() =>
+        Kernel + (Activation is null ? string.Empty : $" on activations in {Activation}") + (Refused.Count == 0
+            ? string.Empty
+            : $" ({string.Join("; ", Refused.Select(refused => $"{refused.Kernel}: {refused.Reason}"))})");
 }

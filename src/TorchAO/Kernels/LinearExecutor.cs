@@ -1,3 +1,4 @@
+using TorchAO.Primitives;
 using TorchAO.Tensors;
 using static TorchSharp.torch;
 
@@ -9,6 +10,12 @@ public abstract class LinearExecutor : IDisposable
 {
     /// <summary>Gets the weight; owned by the executor.</summary>
     public abstract QuantizedTensor Weight { get; }
+
+    /// <summary>Gets or sets the text of the config that made the weight, for information; <see langword="null"/> where unknown.</summary>
+    public string? Origin { get; set; }
+
+    /// <summary>Gets how activations are rounded; <see langword="null"/> where they stay in floating point.</summary>
+    public abstract ActivationScheme? Activation { get; }
 
     /// <summary>Computes <c>y = x · Wᵀ + b</c> for activations of any rank, with the gradient to <paramref name="input"/>.</summary>
     /// <param name="input">Activations <c>[…, K]</c> in float32, float16, bfloat16 or float64; an empty batch is fine.</param>
@@ -71,11 +78,12 @@ public abstract class LinearExecutor : IDisposable
 
         using Tensor flat = input.reshape(rows, k);
         using Tensor contiguous = flat.contiguous();
-        using Tensor result = Run(contiguous, bias);
+        ActivationScheme? scheme = Activation?.AppliesTo(shape) == true ? Activation : null;
+        using Tensor result = Run(contiguous, bias, scheme);
         return result.view(resultShape);
     }
 
-    /// <summary>Computes the gradient with respect to activations of any rank.</summary>
+    /// <summary>Computes the gradient with respect to activations of any rank; it passes their rounding straight through.</summary>
     internal Tensor ComputeInputGradient(Tensor gradient)
     {
         long[] shape = gradient.shape;
@@ -86,7 +94,7 @@ public abstract class LinearExecutor : IDisposable
     }
 
     /// <summary>Runs the chosen kernel on contiguous activations <c>[M, K]</c>, M ≥ 1.</summary>
-    protected abstract Tensor Run(Tensor input, Tensor? bias);
+    protected abstract Tensor Run(Tensor input, Tensor? bias, ActivationScheme? scheme);
 
     /// <summary>Disposes the weight and what kernels packed from it.</summary>
     protected abstract void Dispose(bool disposing);
@@ -96,8 +104,8 @@ public abstract class LinearExecutor : IDisposable
         if (bias is not null && (bias.dim() != 1 || bias.size(0) != Weight.Shape[0]))
         {
             throw new QuantizationException(
-                $"linear with a {Weight.Format} weight [{Weight.Shape[0]}, {Weight.Shape[1]}]: the bias has shape " +
-                $"[{string.Join(", ", bias.shape)}], expected [{Weight.Shape[0]}].");
+                $"linear, {Weight.Format} weight [{Weight.Shape[0]}, {Weight.Shape[1]}]: the bias has shape " +
+                $"[{string.Join(", ", bias.shape)}], expected [{Weight.Shape[0]}]; pass one number a row of the weight, or null.");
         }
     }
 
@@ -107,28 +115,29 @@ public abstract class LinearExecutor : IDisposable
         if (input.dim() == 0 || input.size(-1) != k)
         {
             throw new QuantizationException(
-                $"linear with a {Weight.Format} weight [{Weight.Shape[0]}, {k}]: the input's last dimension must be {k}, " +
+                $"linear, {Weight.Format} weight [{Weight.Shape[0]}, {k}]: the input's last dimension must be {k}, " +
                 $"got [{string.Join(", ", input.shape)}]; check the layer that feeds this one.");
         }
 
         if (input.dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float64))
         {
             throw new QuantizationException(
-                $"linear with a {Weight.Format} weight [{Weight.Shape[0]}, {k}]: the input is {input.dtype}, expected " +
+                $"linear, {Weight.Format} weight [{Weight.Shape[0]}, {k}]: the input is {input.dtype}, expected " +
                 "Float32, BFloat16, Float16 or Float64; convert it before the layer.");
         }
 
         if (input.device_type != Weight.Device.type || input.device_index != Weight.Device.index)
         {
             throw new QuantizationException(
-                $"linear with a {Weight.Format} weight on {Weight.Device}: the input is on {input.device}; move the " +
+                $"linear, {Weight.Format} weight on {Weight.Device}: the input is on {input.device}; move the " +
                 "model or the input with .to(device).");
         }
     }
 }
 
 /// <summary>The executor of one format.</summary>
-internal sealed class LinearExecutor<TWeight>(TWeight weight, IReadOnlyList<ILinearKernel<TWeight>> kernels) : LinearExecutor
+internal sealed class LinearExecutor<TWeight>(
+    TWeight weight, IReadOnlyList<ILinearKernel<TWeight>> kernels, ActivationScheme? activation = null) : LinearExecutor
     where TWeight : QuantizedTensor
 {
     // Rows decide between GEMV and GEMM kernels, so the memory is by (rows, type); decode asks for one row for ever.
@@ -137,15 +146,17 @@ internal sealed class LinearExecutor<TWeight>(TWeight weight, IReadOnlyList<ILin
 
     public override QuantizedTensor Weight => weight;
 
+    public override ActivationScheme? Activation => activation;
+
     public override KernelChoice Explain(long rows, ScalarType activationType) =>
-        KernelSelector.Choose(kernels, Problem(rows, activationType)).Choice;
+        KernelSelector.Choose(kernels, Problem(rows, activationType, activation)).Choice;
 
     public override LinearExecutor To(Device device, ScalarType dtype) =>
-        new LinearExecutor<TWeight>((TWeight)weight.To(device, dtype), kernels);
+        new LinearExecutor<TWeight>((TWeight)weight.To(device, dtype), kernels, activation) { Origin = Origin };
 
-    protected override Tensor Run(Tensor input, Tensor? bias)
+    protected override Tensor Run(Tensor input, Tensor? bias, ActivationScheme? scheme)
     {
-        LinearProblem problem = Problem(input.size(0), input.dtype);
+        LinearProblem problem = Problem(input.size(0), input.dtype, scheme);
         Choice? choice = last;
         if (choice is null || choice.Problem != problem)
         {
@@ -153,10 +164,24 @@ internal sealed class LinearExecutor<TWeight>(TWeight weight, IReadOnlyList<ILin
             last = choice;
         }
 
-        return choice.Kernel < 0
-            ? ReferenceLinear.Run(input, weight, bias)
-            : kernels[choice.Kernel].Run(input, weight, bias);
+        ILinearKernel<TWeight>? kernel = choice.Kernel < 0 ? null : kernels[choice.Kernel];
+        if (scheme is null)
+        {
+            return RunPlain(kernel, input, bias);
+        }
+
+        if (kernel is IQuantizedActivationKernel<TWeight> quantizing)
+        {
+            return quantizing.Run(input, weight, bias, scheme);
+        }
+
+        using Tensor rounded = scheme.Round(input);
+        Tensor result = RunPlain(kernel, rounded, bias);
+        return result.dtype == input.dtype ? result : result.to(input.dtype, disposeAfter: true);
     }
+
+    private Tensor RunPlain(ILinearKernel<TWeight>? kernel, Tensor input, Tensor? bias) =>
+        kernel is null ? ReferenceLinear.Run(input, weight, bias) : kernel.Run(input, weight, bias);
 
     protected override void Dispose(bool disposing)
     {
@@ -166,8 +191,8 @@ internal sealed class LinearExecutor<TWeight>(TWeight weight, IReadOnlyList<ILin
         }
     }
 
-    private LinearProblem Problem(long rows, ScalarType activationType) => new(
-        weight.Device.type, activationType, rows, weight.Shape[0], weight.Shape[1], weight.GroupSize);
+    private LinearProblem Problem(long rows, ScalarType activationType, ActivationScheme? scheme) => new(
+        weight.Device.type, activationType, rows, weight.Shape[0], weight.Shape[1], weight.GroupSize, scheme);
 
     private sealed record Choice(LinearProblem Problem, int Kernel);
 }

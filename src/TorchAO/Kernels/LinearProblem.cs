@@ -1,3 +1,4 @@
+using TorchAO.Primitives;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -10,5 +11,12 @@ namespace TorchAO.Kernels;
 /// <param name="OutFeatures">N, rows of the weight.</param>
 /// <param name="InFeatures">K, columns of the weight.</param>
 /// <param name="GroupSize">The count of consecutive input features that share one scale; K where a row has one.</param>
+/// <param name="Activation">How the activations are rounded; <see langword="null"/> where they stay in floating point.</param>
 public readonly record struct LinearProblem(
-    DeviceType Device, ScalarType ActivationType, long Rows, long OutFeatures, long InFeatures, long GroupSize);
+    DeviceType Device,
+    ScalarType ActivationType,
+    long Rows,
+    long OutFeatures,
+    long InFeatures,
+    long GroupSize,
+    ActivationScheme? Activation = null);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
@@ -15,25 +16,33 @@ namespace TorchAO.Lifecycle;
 /// </remarks>
 public static class ConfigText
 {
-    private static readonly JsonSerializerOptions Options = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        Converters = { new ScalarTypeConverter(), new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, false) },
-    };
+    private static readonly JsonSerializerOptions Options = MakeOptions(allowsNumbers: false);
+
+    // Messages name a value that is no member too.
+    private static readonly JsonSerializerOptions OptionsOfMessages = MakeOptions(allowsNumbers: true);
 
     /// <summary>Writes a config: its name as <c>config</c>, then its options.</summary>
     public static JsonObject ToJson(FormatCatalog catalog, QuantizeConfig config)
     {
         ArgumentNullException.ThrowIfNull(catalog);
-        IQuantizeHandler handler = catalog.Handler(config);
-        var json = new JsonObject { ["config"] = handler.ConfigName };
-        foreach ((string name, JsonNode? value) in JsonSerializer.SerializeToNode(config, handler.ConfigType, Options)!.AsObject())
-        {
-            json[name] = value?.DeepClone();
-        }
+        return Serialize(catalog.Handler(config), config, Options);
+    }
 
-        return json;
+    /// <summary>Writes the short form that <see cref="Parse"/> reads, with the options that differ from their defaults.</summary>
+    /// <exception cref="QuantizationException">No format of the catalogue has this config.</exception>
+    public static string Write(FormatCatalog catalog, QuantizeConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(catalog);
+        IQuantizeHandler handler = catalog.Handler(config);
+        JsonObject json = Serialize(handler, config, OptionsOfMessages);
+        var unsaid = (QuantizeConfig)new JsonObject().Deserialize(handler.ConfigType, Options)!;
+        JsonObject usual = Serialize(handler, unsaid, OptionsOfMessages);
+        string[] options =
+        [
+            .. json.Where(option => !JsonNode.DeepEquals(option.Value, usual[option.Key]))
+                .Select(option => $"{option.Key}={option.Value?.ToString() ?? "none"}"),
+        ];
+        return options.Length == 0 ? handler.ConfigName : $"{handler.ConfigName}({string.Join(", ", options)})";
     }
 
     /// <summary>Reads what <see cref="ToJson"/> writes; options that are absent have their defaults.</summary>
@@ -63,8 +72,7 @@ public static class ConfigText
         {
             string option = e.Path?.TrimStart('$', '.') ?? "?";
             throw new QuantizationException(
-                $"config '{name}': option '{option}' is {options[option]?.ToJsonString()}, expected a value like that of the " +
-                $"default, {ToJson(catalog, handler.DefaultConfig).ToJsonString()}.", e);
+                $"config '{name}': option '{option}' is {options[option]?.ToJsonString()}, expected {Expected(handler, option)}.", e);
         }
     }
 
@@ -109,12 +117,51 @@ public static class ConfigText
         return FromJson(catalog, json);
     }
 
+    private static JsonObject Serialize(IQuantizeHandler handler, QuantizeConfig config, JsonSerializerOptions options)
+    {
+        var json = new JsonObject { ["config"] = handler.ConfigName };
+        foreach ((string name, JsonNode? value) in JsonSerializer.SerializeToNode(config, handler.ConfigType, options)!.AsObject())
+        {
+            json[name] = value?.DeepClone();
+        }
+
+        return json;
+    }
+
+    private static JsonSerializerOptions MakeOptions(bool allowsNumbers) => new()
+    {
+        PropertyNamingPolicy = OptionNames.Instance,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        Converters =
+        {
+            new ScalarTypeConverter(), new QuantizedTypeConverter(), new GranularityConverter(),
+            new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowsNumbers),
+        },
+    };
+
+    private static string Expected(IQuantizeHandler handler, string option)
+    {
+        Type type = handler.ConfigType.GetProperties()
+            .First(property => OptionNames.Instance.ConvertName(property.Name) == option).PropertyType;
+        string expected = (Nullable.GetUnderlyingType(type) ?? type) switch
+        {
+            Type t when t == typeof(ScalarType) => "a type such as F8_E4M3, F32 or BF16",
+            Type t when t.IsEnum => string.Join(" or ", Enum.GetNames(t).Select(JsonNamingPolicy.SnakeCaseLower.ConvertName)),
+            Type t when t == typeof(bool) => "true or false",
+            Type t when t == typeof(long) || t == typeof(int) => "a whole number",
+            _ => $"a value such as {Serialize(handler, handler.DefaultConfig, Options)[option]?.ToJsonString()}",
+        };
+        return Nullable.GetUnderlyingType(type) is null ? expected : $"{expected}, or none";
+    }
+
     private static JsonValue? Value(string text) => text switch
     {
         "none" or "null" => null,
         "true" or "True" => JsonValue.Create(true),
         "false" or "False" => JsonValue.Create(false),
-        _ => long.TryParse(text, out long number) ? JsonValue.Create(number) : JsonValue.Create(text.Trim('"', '\'')),
+        _ when long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long whole) => JsonValue.Create(whole),
+        _ when double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) => JsonValue.Create(number),
+        _ => JsonValue.Create(text.Trim('"', '\'')),
     };
 
     private static IQuantizeHandler Find(FormatCatalog catalog, string name)
@@ -128,6 +175,15 @@ public static class ConfigText
 
     private static string Short(IQuantizeHandler handler) =>
         handler.ConfigName.Replace("_weight_only", "wo", StringComparison.Ordinal);
+
+    // Snake case as torchao writes it: dtype is one word.
+    private sealed class OptionNames : JsonNamingPolicy
+    {
+        public static OptionNames Instance { get; } = new();
+
+        public override string ConvertName(string name) =>
+            SnakeCaseLower.ConvertName(name.Replace("DType", "Dtype", StringComparison.Ordinal));
+    }
 
     private sealed class ScalarTypeConverter : JsonConverter<ScalarType>
     {

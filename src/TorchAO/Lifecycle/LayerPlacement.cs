@@ -34,7 +34,11 @@ internal static class LayerPlacement
                 $"[{linear.out_features}, {linear.in_features}]; build the model from the checkpoint's own configuration.");
         }
 
-        RequireBiasFits(site);
+        if (ReasonBiasDoesNotFit(site) is { } reason)
+        {
+            throw new QuantizationException($"module '{site.Name}': {reason}. Repair the layer before loading into it.");
+        }
+
         return Place(site, executor);
     }
 
@@ -69,16 +73,14 @@ internal static class LayerPlacement
         return LayerOutcome.Swapped;
     }
 
-    /// <summary>Checks that a layer's bias is as long as its weight has rows.</summary>
-    public static void RequireBiasFits(LinearSite site)
+    /// <summary>Says why a layer's bias does not go with its weight, or <see langword="null"/> if it does.</summary>
+    public static string? ReasonBiasDoesNotFit(LinearSite site)
     {
         Linear linear = site.Linear!;
-        if (linear.bias is { } bias && (bias.dim() != 1 || bias.size(0) != linear.out_features))
-        {
-            throw new QuantizationException(
-                $"module '{site.Name}': the bias has shape [{string.Join(", ", bias.shape)}], expected [{linear.out_features}], " +
-                $"the rows of its weight [{string.Join(", ", linear.weight!.shape)}].");
-        }
+        return linear.bias is { } bias && (bias.dim() != 1 || bias.size(0) != linear.out_features)
+            ? $"the bias has shape [{string.Join(", ", bias.shape)}], expected [{linear.out_features}], the rows of its weight " +
+              $"[{string.Join(", ", linear.weight!.shape)}]"
+            : null;
     }
 
     /// <summary>Gives a quantized layer its floating-point weight back.</summary>

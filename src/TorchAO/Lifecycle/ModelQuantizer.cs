@@ -11,6 +11,8 @@ namespace TorchAO.Lifecycle;
 /// <summary>Carries a plan out and takes it back.</summary>
 internal static class ModelQuantizer
 {
+    private const long ErrorBlockElements = 1 << 20;
+
     public static QuantizeReport Explain(nn.Module model, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options) =>
         new([.. QuantizePlan.Make(model, rules, catalog, options).Select(plan => plan.Report)]);
 
@@ -18,11 +20,26 @@ internal static class ModelQuantizer
     {
         IReadOnlyList<LayerPlan> plans = QuantizePlan.Make(model, rules, catalog, options);
         QuantizePlan.RequireCoverage(model, new([.. plans.Select(plan => plan.Report)]), options);
+        return Quantize(plans, catalog, options, plan => plan.Site.Linear!.weight!.detach());
+    }
 
+    /// <summary>Carries a plan out.</summary>
+    /// <param name="plans">The plan, which covers enough of the model.</param>
+    /// <param name="catalog">The formats.</param>
+    /// <param name="options">Progress, cancellation, whether errors are measured.</param>
+    /// <param name="read">Gets a layer's floating-point weight, which is disposed when it has been quantized.</param>
+    /// <param name="beforePlacing">What is to happen after the last weight was quantized and before the model changes.</param>
+    public static QuantizeReport Quantize(
+        IReadOnlyList<LayerPlan> plans,
+        FormatCatalog catalog,
+        QuantizeOptions options,
+        Func<LayerPlan, Tensor> read,
+        Action? beforePlacing = null)
+    {
         // Weights must be ordinary tensors even if the caller is in inference mode: gradients may pass them later.
         using IDisposable ordinary = inference_mode(false);
         using IDisposable noGradient = no_grad();
-        return Place(Prepare(plans, catalog, options));
+        return Place(Prepare(plans, catalog, options, read, beforePlacing));
     }
 
     /// <summary>Gives every quantized layer its floating-point weight back.</summary>
@@ -50,7 +67,12 @@ internal static class ModelQuantizer
 
     // All weights are quantized before the first is placed: an error or a cancellation leaves the model as it was, at the
     // cost of having both kinds of weights for a while.
-    private static List<PreparedLayer> Prepare(IReadOnlyList<LayerPlan> plans, FormatCatalog catalog, QuantizeOptions options)
+    private static List<PreparedLayer> Prepare(
+        IReadOnlyList<LayerPlan> plans,
+        FormatCatalog catalog,
+        QuantizeOptions options,
+        Func<LayerPlan, Tensor> read,
+        Action? beforePlacing)
     {
         var prepared = new List<PreparedLayer>();
         bool isComplete = false;
@@ -59,10 +81,11 @@ internal static class ModelQuantizer
             foreach (LayerPlan plan in plans)
             {
                 options.CancellationToken.ThrowIfCancellationRequested();
-                prepared.Add(plan.Handler is null ? new(plan.Site, plan.Report, null) : Prepare(plan, catalog, options));
+                prepared.Add(plan.Handler is null ? new(plan.Site, plan.Report, null) : Prepare(plan, catalog, options, read));
                 options.Progress?.Report(prepared[^1].Report);
             }
 
+            beforePlacing?.Invoke();
             isComplete = true;
             return prepared;
         }
@@ -75,24 +98,26 @@ internal static class ModelQuantizer
         }
     }
 
-    private static PreparedLayer Prepare(LayerPlan plan, FormatCatalog catalog, QuantizeOptions options)
+    private static PreparedLayer Prepare(
+        LayerPlan plan, FormatCatalog catalog, QuantizeOptions options, Func<LayerPlan, Tensor> read)
     {
+        using Tensor weight = read(plan);
         QuantizedTensor? quantized = null;
         try
         {
-            LayerPlacement.RequireBiasFits(plan.Site);
-            using Tensor detached = plan.Site.Linear!.weight!.detach();
-            using Tensor moved = detached.to(plan.Device!);
+            using Tensor moved = weight.to(plan.Device!);
             quantized = plan.Handler!.Quantize(moved, plan.Report.Config!);
             double? noise = options.MeasureError ? SignalToNoise(moved, quantized) : null;
-            LinearExecutor executor = catalog.Format(quantized.Format).CreateExecutor(quantized);
+            LinearExecutor executor = catalog.Format(quantized.Format).CreateExecutor(
+                quantized, activation: plan.Handler.Activation(plan.Report.Config!));
+            executor.Origin = ConfigText.ToJson(catalog, plan.Report.Config!).ToJsonString();
             return new(plan.Site, plan.Report with { BytesAfter = quantized.Bytes, SignalToNoiseDecibels = noise }, executor);
         }
         catch (Exception e)
         {
             quantized?.Dispose();
             throw new QuantizationException(
-                $"module '{plan.Site.Name}' could not be quantized by {plan.Report.Config}: {e.Message.Split('\n')[0]} Repair the " +
+                $"module '{plan.Site.Name}' could not be quantized by {ConfigText.Write(catalog, plan.Report.Config!)}: {e.Message.Split('\n')[0]} Repair the " +
                 "layer or skip it by a rule; nothing was changed.", e);
         }
     }
@@ -125,12 +150,24 @@ internal static class ModelQuantizer
         }
     }
 
+    // A few rows at a time: in one piece the float64 copies would be the largest memory of a streamed model.
     private static double SignalToNoise(Tensor weight, QuantizedTensor quantized)
     {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor exact = weight.to(ScalarType.Float64);
-        Tensor error = exact - quantized.Dequantize(ScalarType.Float32).to(ScalarType.Float64);
-        return 20 * Math.Log10(exact.norm().item<double>() / error.norm().item<double>());
+        (double signal, double noise) = (0, 0);
+        long rows = weight.size(0);
+        long block = Math.Max(1, ErrorBlockElements / weight.size(1));
+        for (long start = 0; start < rows; start += block)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            long count = Math.Min(block, rows - start);
+            using QuantizedTensor part = quantized.Narrow(0, start, count);
+            Tensor exact = weight.narrow(0, start, count).to(ScalarType.Float64);
+            Tensor error = exact - part.Dequantize(ScalarType.Float32).to(ScalarType.Float64);
+            signal += exact.square().sum().item<double>();
+            noise += error.square().sum().item<double>();
+        }
+
+        return 10 * Math.Log10(signal / noise);
     }
 
     /// <summary>A layer of a plan with its quantized weight, not yet placed.</summary>

@@ -21,6 +21,7 @@ internal sealed class ModuleWalker
         BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
 
     private readonly List<LinearSite> sites = [];
+    private readonly List<(string Name, nn.Module Module)> modules = [];
     private readonly Dictionary<nn.Module, LinearSite> byLayer = new(ReferenceEqualityComparer.Instance);
     private readonly HashSet<nn.Module> walked = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<nint, string> otherHolders = [];
@@ -30,7 +31,10 @@ internal sealed class ModuleWalker
     }
 
     /// <summary>Lists the linear layers of a model in the order in which it registered them.</summary>
-    public static IReadOnlyList<LinearSite> Find(nn.Module model)
+    public static IReadOnlyList<LinearSite> Find(nn.Module model) => Explore(model).Sites;
+
+    /// <summary>Lists the linear layers of a model and all its other modules, in the order in which it registered them.</summary>
+    public static ModelTree Explore(nn.Module model)
     {
         ArgumentNullException.ThrowIfNull(model);
         var walker = new ModuleWalker();
@@ -44,7 +48,7 @@ internal sealed class ModuleWalker
         }
 
         walker.FindTies();
-        return walker.sites;
+        return new ModelTree(walker.sites, walker.modules);
     }
 
     /// <summary>Turns the compiler's name of an automatic property's field into the property's.</summary>
@@ -66,6 +70,7 @@ internal sealed class ModuleWalker
             return;
         }
 
+        modules.Add((prefix, module));
         foreach ((string name, Parameter parameter) in module.named_parameters(recurse: false))
         {
             if (StorageOf(parameter) is { } storage)
@@ -102,10 +107,13 @@ internal sealed class ModuleWalker
     }
 
     // Modules that live in libtorch hand out a new object for the same parameter at each call, so objects cannot be compared.
-    private static nint? StorageOf(Parameter parameter) =>
-        parameter.IsInvalid || parameter.device_type == DeviceType.META || parameter.numel() == 0 || !parameter.is_contiguous()
-            ? null
-            : TensorMemory.DeviceAddress(parameter);
+    // On the meta device there are no addresses; there a parameter is what libtorch takes for one tensor.
+    public static nint? StorageOf(Tensor tensor) => tensor switch
+    {
+        { IsInvalid: true } => null,
+        { device_type: DeviceType.META } => TensorContents.Identity(tensor),
+        _ => tensor.numel() == 0 || !tensor.is_contiguous() ? null : TensorMemory.DeviceAddress(tensor),
+    };
 
     private void FindTies()
     {
@@ -118,14 +126,15 @@ internal sealed class ModuleWalker
             }
 
             site.TiedTo = StorageOf(weight) is { } storage ? otherHolders.GetValueOrDefault(storage) : null;
-            if (shares.TryGetValue(weight.Handle, out WeightShare? share))
+            nint identity = TensorContents.Identity(weight);
+            if (shares.TryGetValue(identity, out WeightShare? share))
             {
                 site.Share = share;
                 share.Holders++;
             }
             else
             {
-                shares.Add(weight.Handle, site.Share);
+                shares.Add(identity, site.Share);
             }
         }
     }
@@ -228,6 +237,7 @@ internal sealed class ModuleWalker
         return found;
     }
 
-    private static string Join(string prefix, string name) =>
+    /// <summary>Joins two parts of a name by a dot; an empty part adds none.</summary>
+    public static string Join(string prefix, string name) =>
         prefix.Length == 0 ? name : name.Length == 0 ? prefix : $"{prefix}.{name}";
 }

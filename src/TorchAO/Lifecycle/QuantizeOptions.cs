@@ -15,7 +15,15 @@ public sealed record QuantizeOptions
 
     /// <summary>Gets the least share of linear weight bytes that must be quantized after the call, from 0 to 1.</summary>
     /// <value>0 (the default) asks for at least one layer.</value>
-    public double MinimumCoverage { get; init; }
+    /// <exception cref="ArgumentException">The value is no share.</exception>
+    public double MinimumCoverage
+    {
+        get;
+        init => field = value is >= 0 and <= 1
+            ? value
+            : throw new ArgumentException(
+                $"MinimumCoverage is {value}, expected a share from 0 to 1; write 0.9 for 90 %.", nameof(value));
+    }
 
     /// <summary>Gets whether layers that are quantized already stay so, whatever their config asks for now.</summary>
     /// <value><see langword="false"/> by default: another format or other parameters are an error.</value>

@@ -19,22 +19,39 @@ internal sealed class QuantizePlan
     private readonly ModuleRules rules;
     private readonly FormatCatalog catalog;
     private readonly QuantizeOptions options;
+    private readonly bool isStreamed;
 
-    private QuantizePlan(ModuleRules rules, FormatCatalog catalog, QuantizeOptions options)
+    private QuantizePlan(ModuleRules rules, FormatCatalog catalog, QuantizeOptions options, bool isStreamed)
     {
         this.rules = rules;
         this.catalog = catalog;
         this.options = options;
+        this.isStreamed = isStreamed;
     }
 
     /// <summary>Makes the plan.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="rules">The rules.</param>
+    /// <param name="catalog">The formats.</param>
+    /// <param name="options">Filter, device, what is quantized already.</param>
     /// <exception cref="QuantizationException">A rule matches nothing, a config is wrong, a weight is not finite, or a
     /// layer is quantized in another way already.</exception>
     public static IReadOnlyList<LayerPlan> Make(
-        nn.Module model, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options)
+        nn.Module model, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options) =>
+        Make(ModuleWalker.Find(model), new QuantizePlan(rules, catalog, options, isStreamed: false));
+
+    /// <summary>Makes the plan for weights that come from elsewhere, one by one.</summary>
+    /// <param name="sites">The model's layers, which are asked for shape and type alone and may be on the meta device.</param>
+    /// <param name="rules">The rules.</param>
+    /// <param name="catalog">The formats.</param>
+    /// <param name="options">Filter, device, what is quantized already.</param>
+    /// <exception cref="QuantizationException">A rule matches nothing, or a config is wrong.</exception>
+    public static IReadOnlyList<LayerPlan> MakeStreamed(
+        IReadOnlyList<LinearSite> sites, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options) =>
+        Make(sites, new QuantizePlan(rules, catalog, options, isStreamed: true));
+
+    private static IReadOnlyList<LayerPlan> Make(IReadOnlyList<LinearSite> sites, QuantizePlan plan)
     {
-        var plan = new QuantizePlan(rules, catalog, options);
-        IReadOnlyList<LinearSite> sites = ModuleWalker.Find(model);
         plan.RequireRules(sites);
         return [.. sites.Select(plan.Decide)];
     }
@@ -119,9 +136,17 @@ internal sealed class QuantizePlan
             throw new ObjectDisposedException(site.Name, $"module '{site.Name}': the weight was disposed; quantize a living model.");
         }
 
-        if (weight.device_type == DeviceType.META)
+        bool isMeta = weight.device_type == DeviceType.META;
+        if (isMeta && !isStreamed)
         {
             return Leave(LayerOutcome.Skipped, "the weight is on the meta device and has no values; load it first");
+        }
+
+        if (weight.dim() != 2)
+        {
+            return Leave(
+                LayerOutcome.Skipped,
+                $"the weight has shape [{string.Join(", ", weight.shape)}], expected [out_features, in_features]; repair the layer");
         }
 
         if (weight.numel() == 0)
@@ -129,7 +154,7 @@ internal sealed class QuantizePlan
             return Leave(LayerOutcome.Skipped, $"the weight [{string.Join(", ", weight.shape)}] is empty");
         }
 
-        Device device = rule.Device ?? options.Device ?? weight.device;
+        Device device = rule.Device ?? options.Device ?? (isMeta ? CPU : weight.device);
         RequireDevice(site, device);
         IQuantizeHandler handler = catalog.Handler(config);
         if (weight.dtype is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16))
@@ -150,7 +175,7 @@ internal sealed class QuantizePlan
         " in floating point: libtorch multiplies by them inside one native call. To quantize them, build the module of " +
         "Linear layers and nn.functional.scaled_dot_product_attention";
 
-    private static string? ReasonToSkip(LinearSite site, QuantizeConfig config, IQuantizeHandler handler, in WeightFacts facts)
+    private string? ReasonToSkip(LinearSite site, QuantizeConfig config, IQuantizeHandler handler, in WeightFacts facts)
     {
         try
         {
@@ -158,7 +183,7 @@ internal sealed class QuantizePlan
         }
         catch (QuantizationException e)
         {
-            throw new QuantizationException($"module '{site.Name}', {config}: {e.Message} Nothing was changed.", e);
+            throw new QuantizationException($"module '{site.Name}', {ConfigText.Write(catalog, config)}: {e.Message} Nothing was changed.", e);
         }
     }
 
@@ -182,7 +207,17 @@ internal sealed class QuantizePlan
     private LayerPlan DecideFitting(
         LinearSite site, QuantizeConfig config, IQuantizeHandler handler, WeightFacts facts, Device device)
     {
-        RequireFinite(site);
+        if (!isStreamed)
+        {
+            RequireFinite(site);
+        }
+
+        if (LayerPlacement.ReasonBiasDoesNotFit(site) is { } reasonOfBias)
+        {
+            throw new QuantizationException(
+                $"module '{site.Name}': {reasonOfBias}. Repair the layer or skip it by a rule; nothing was changed.");
+        }
+
         string? blocked = site.ReasonNotToSwap(typeof(QuantizedLinear));
         string?[] reasons =
         [
@@ -192,7 +227,8 @@ internal sealed class QuantizePlan
         ];
         string reason = string.Join("; ", reasons.Where(part => part is not null));
         var problem = new LinearProblem(
-            device.type, facts.DType, 1, facts.OutFeatures, facts.InFeatures, handler.GroupSize(facts, config));
+            device.type, facts.DType, 1, facts.OutFeatures, facts.InFeatures, handler.GroupSize(facts, config),
+            handler.Activation(config));
         return new LayerPlan(
             site,
             new LayerReport(
@@ -213,12 +249,13 @@ internal sealed class QuantizePlan
     {
         QuantizedTensor weight = executor.Weight;
         bool isAsked = !options.KeepQuantized && rule?.Config is not null && options.Filter?.Invoke(site.Name, site.Layer) != false;
-        if (isAsked && !IsMadeBy(weight, rule!.Config!))
+        if (isAsked && !IsMadeBy(executor, rule!.Config!))
         {
             throw new QuantizationException(
                 $"module '{site.Name}' is quantized already as {weight.Format} with group_size {weight.GroupSize} " +
-                $"{weight.DescribeParameters().ToJsonString()}, the config asks for {rule.Config}. Call Dequantize() first, skip " +
-                "the layer by a rule, or set QuantizeOptions.KeepQuantized; nothing was changed.");
+                $"{weight.DescribeParameters().ToJsonString()}{(executor.Activation is { } scheme ? $", activations {scheme}" : "")}, " +
+                $"the config asks for {ConfigText.Write(catalog, rule.Config!)}. Call Dequantize() first, skip the layer by a rule, or set " +
+                "QuantizeOptions.KeepQuantized; nothing was changed.");
         }
 
         long before = weight.Shape[0] * weight.Shape[1] * Runtime.Libtorch.ScalarTypes.Of(weight.DType).Bytes;
@@ -228,12 +265,13 @@ internal sealed class QuantizePlan
     }
 
     // One row through the same handler has the same parameters if the config is the one that made the weight.
-    private bool IsMadeBy(QuantizedTensor weight, QuantizeConfig config)
+    private bool IsMadeBy(LinearExecutor executor, QuantizeConfig config)
     {
+        QuantizedTensor weight = executor.Weight;
         IQuantizeHandler handler = catalog.Handler(config);
         var facts = new WeightFacts(weight.Shape[0], weight.Shape[1], weight.DType, weight.Device.type);
         if (handler.FormatName != weight.Format || handler.ReasonToSkip(facts, config) is not null
-            || handler.GroupSize(facts, config) != weight.GroupSize)
+            || handler.GroupSize(facts, config) != weight.GroupSize || handler.Activation(config) != executor.Activation)
         {
             return false;
         }

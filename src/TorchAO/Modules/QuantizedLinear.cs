@@ -1,4 +1,5 @@
 using TorchAO.Kernels;
+using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
 using TorchSharp;
@@ -29,8 +30,8 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
         if (bias is not null && (bias.dim() != 1 || bias.size(0) != executor.Weight.Shape[0]))
         {
             throw new QuantizationException(
-                $"QuantizedLinear with a {executor.Weight.Format} weight [{string.Join(", ", executor.Weight.Shape)}]: the bias " +
-                $"has shape [{string.Join(", ", bias.shape)}], expected [{executor.Weight.Shape[0]}].");
+                $"QuantizedLinear, {executor.Weight.Format} weight [{string.Join(", ", executor.Weight.Shape)}]: the bias " +
+                $"has shape [{string.Join(", ", bias.shape)}], expected [{executor.Weight.Shape[0]}]; pass one number a row of the weight, or null.");
         }
 
         this.executor = executor;
@@ -46,6 +47,9 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
 
     /// <summary>Gets the quantized weight <c>[N, K]</c>; owned by the layer.</summary>
     public QuantizedTensor Weight => executor.Weight;
+
+    /// <summary>Gets how activations are rounded; <see langword="null"/> where they stay in floating point.</summary>
+    public ActivationScheme? Activation => executor.Activation;
 
     /// <summary>Gets the bias <c>[N]</c>, or <see langword="null"/>; owned by the layer.</summary>
     public Parameter? Bias => biasParameter;
@@ -85,7 +89,8 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
     /// <inheritdoc/>
     public override string ToString() =>
         $"QuantizedLinear(in_features={InFeatures}, out_features={OutFeatures}, weight={Weight.Format}, " +
-        $"group_size={Weight.GroupSize}, bias={(biasParameter is null ? "none" : "yes")})";
+        $"group_size={Weight.GroupSize}, {(Activation is null ? string.Empty : $"activations={Activation}, ")}" +
+        $"bias={(biasParameter is null ? "none" : "yes")})";
 
     /// <inheritdoc/>
     /// <remarks>

@@ -81,7 +81,7 @@ public static partial class AffineQuantization
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         Tensor codes = Unclamped(input, blockSize, qparams, scheme).clamp(scheme.Target.Min, scheme.Target.Max);
-        return codes.to_type(scheme.Target.Storage, copy: true).MoveToOuterDisposeScope();
+        return ToStorage(codes, scheme.Target).MoveToOuterDisposeScope();
     }
 
     /// <summary>Computes the values of codes: <c>x = (q − z) · s</c>.</summary>
@@ -121,6 +121,12 @@ public static partial class AffineQuantization
         using DisposeScope scope = NewDisposeScope();
         return Values(codes, blockSize, qparams, scheme, dtype).MoveToOuterDisposeScope();
     }
+
+    // A bound such as 32767 is no number of bfloat16: clamping goes to 32768, which wraps around in int16.
+    private static Tensor ToStorage(Tensor codes, QuantizedType target) =>
+        !target.IsFloat && target.Max * ScalarTypes.Of(codes.dtype).Epsilon >= 2
+            ? codes.to_type(ScalarType.Int64).clamp(target.Min, target.Max).to_type(target.Storage)
+            : codes.to_type(target.Storage, copy: true);
 
     /// <summary>Computes codes before they are clamped and cast; makes its temporaries in the current scope.</summary>
     private static Tensor Unclamped(Tensor input, IReadOnlyList<long> blockSize, QParams qparams, AffineScheme scheme)

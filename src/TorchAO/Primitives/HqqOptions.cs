@@ -34,6 +34,10 @@ public sealed record HqqOptions
     /// <summary>Gets by what the weight grows in each round. Default: 1.01.</summary>
     public double Kappa { get; init; } = 1.01;
 
+    /// <summary>Gets the type in which zero points are optimized. Default: float32; torchao takes float16 on CUDA, which
+    /// costs accuracy and is here to compare with it.</summary>
+    public ScalarType SolverType { get; init; } = ScalarType.Float32;
+
     /// <summary>Gets the most rounds. Default: 20; the first round without progress is the last.</summary>
     public int Iterations { get; init; } = 20;
 }

@@ -7,7 +7,7 @@ namespace TorchAO.Primitives;
 /// error.</summary>
 /// <remarks>
 /// Badri and Shaji 2023, "Half-Quadratic Quantization of Large Machine Learning Models". Needs no calibration data. The
-/// solver runs in float32 on every device; torchao runs it in float16 on CUDA. torchao's
+/// solver runs in float32 on every device unless <see cref="HqqOptions.SolverType"/> says otherwise. torchao's
 /// <c>choose_qparams_and_quantize_affine_hqq</c>.
 /// </remarks>
 public static class HqqQuantization
@@ -30,6 +30,9 @@ public static class HqqQuantization
         using DisposeScope scope = NewDisposeScope();
         Tensor w = weight.to_type(ScalarType.Float32);
         w = options.Axis == 1 ? w.reshape(-1, options.GroupSize) : w.reshape(options.GroupSize, -1);
+
+        // Sums of a strided weight run in another order.
+        w = w.contiguous();
         double top = (1 << options.Bits) - 1;
         Tensor min = w.amin([options.Axis], keepdim: true);
         Tensor max = w.amax([options.Axis], keepdim: true);
@@ -38,7 +41,8 @@ public static class HqqQuantization
         zero = options.Bits == 4 ? zero.round() : zero;
         if (options.Optimize)
         {
-            zero = Solve(w, inverse, zero, top, options);
+            inverse = inverse.to_type(options.SolverType);
+            zero = Solve(w.to_type(options.SolverType), inverse, zero.to_type(options.SolverType), top, options);
         }
         else
         {
@@ -65,7 +69,7 @@ public static class HqqQuantization
             Tensor outliers = Shrink(error, beta, options.Norm);
             zero = (codes - ((w - outliers) * inverse)).mean([options.Axis], keepdim: true).MoveToOuterDisposeScope();
             beta *= options.Kappa;
-            float size = error.abs().mean().item<float>();
+            float size = error.abs().mean().to_type(ScalarType.Float32).item<float>();
             if (!(size < best))
             {
                 break;

@@ -11,7 +11,7 @@ public sealed class RoomTests
         ["TorchAO.Runtime"] = ["TorchAO.Numerics", "TorchSharp"],
         ["TorchAO"] = ["TorchAO.Numerics", "TorchAO.Runtime", "TorchSharp"],
         ["TorchAO.Models"] =
-            ["TorchAO.Numerics", "TorchAO.Runtime", "TorchAO", "TorchSharp", "Microsoft.ML.Tokenizers"],
+            ["TorchAO.Numerics", "TorchAO.Runtime", "TorchAO", "TorchSharp", "Google.Protobuf", "ADRaffy.ENSNormalize"],
         ["TorchAO.Cli"] =
         [
             "TorchAO.Numerics", "TorchAO.Runtime", "TorchAO", "TorchAO.Models", "TorchSharp", "System.CommandLine",

@@ -1,8 +1,8 @@
 using TorchAO.Models.Evaluation;
 using TorchAO.Models.Llama;
 using TorchAO.Models.Tests.Llama;
+using TorchAO.Tests;
 using Xunit;
-using static TorchSharp.torch;
 
 namespace TorchAO.Models.Tests.Evaluation;
 
@@ -58,13 +58,13 @@ public sealed class LanguageModelEvaluationTests
     {
         using LlamaForCausalLM model = SmallLlamas.Create(SmallLlamas.Config);
         Score(model, [new TokenWindow([1, 2])]);
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
         Assert.Throws<ArgumentException>(() => Score(model, []));
         Assert.Throws<ArgumentException>(() => Score(model, [new TokenWindow([1])]));
         Assert.Throws<OperationCanceledException>(() => LanguageModelEvaluation.Score(
             model, [new TokenWindow([1, 2])], cancellation: new CancellationToken(canceled: true)));
         Score(model, [new TokenWindow([1, 2, 3])], model);
-        Assert.Equal(before, Tensor.TotalCount);
+        Assert.Equal(before, LiveTensors.Count());
     }
 
     private static LanguageModelScore Score(

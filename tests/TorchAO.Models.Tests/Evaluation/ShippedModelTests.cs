@@ -1,4 +1,3 @@
-using Microsoft.ML.Tokenizers;
 using TorchAO.Configuration;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
@@ -6,6 +5,7 @@ using TorchAO.Lifecycle;
 using TorchAO.Models.Evaluation;
 using TorchAO.Models.Llama;
 using TorchAO.Models.Llama.Loading;
+using TorchAO.Models.Text;
 using TorchAO.Primitives;
 using TorchAO.Tests;
 using TorchSharp;
@@ -97,12 +97,10 @@ public sealed class ShippedModelTests
 
     private static LanguageModelScore Score(LlamaForCausalLM model, string name, LlamaForCausalLM? reference = null)
     {
-        string file = name == "stories260k" ? "tok512.model" : "tok105.model";
-        using Stream stream = File.OpenRead(RepositoryFiles.Path($"assets/{name}/{file}"));
-        var tokenizer = SentencePieceTokenizer.Create(stream, true, false);
+        Tokenizer tokenizer = Tokenizer.Open(RepositoryFiles.Path($"assets/{name}"));
         string corpus = File.ReadAllText(RepositoryFiles.Path("assets/tinystories/tinystories_train_sample.txt"));
         IEnumerable<TokenWindow> windows = TokenWindow.OfDocuments(
-            TextDocuments.Split(corpus).Take(100).Select(story => tokenizer.EncodeToIds(story)), model.Config.MaxPositions);
+            TextDocuments.Split(corpus).Take(100).Select(story => tokenizer.Encode(story)), model.Config.MaxPositions);
         return LanguageModelEvaluation.Score(model, windows, reference, cancellation: TestContext.Current.CancellationToken);
     }
 }

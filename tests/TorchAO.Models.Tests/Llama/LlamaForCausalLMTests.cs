@@ -1,4 +1,5 @@
 using TorchAO.Models.Llama;
+using TorchAO.Tests;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -93,13 +94,13 @@ public sealed class LlamaForCausalLMTests
         using Tensor ids = SmallLlamas.Ids(4);
         using IDisposable noGradient = no_grad();
         model.forward(ids).Dispose(); // makes the rotary tables
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
         for (int i = 0; i < 10; i++)
         {
             model.Step(ids, cache).Dispose();
         }
 
-        Assert.Equal(before, Tensor.TotalCount);
+        Assert.Equal(before, LiveTensors.Count());
     }
 
     [Fact]

@@ -73,6 +73,18 @@ public sealed class NativeLoaderTests : IDisposable
     }
 
     [Fact]
+    public void Another_libtorch_than_the_applications_own_is_refused()
+    {
+        NativeSearch.RequireNoOther("/a/lib", null);
+        NativeSearch.RequireNoOther("/a/lib", "/a/../a/lib");
+
+        var error = Assert.Throws<DllNotFoundException>(() => NativeSearch.RequireNoOther("/a/lib", "/app"));
+
+        Assert.Contains("/a/lib", error.Message, StringComparison.Ordinal);
+        Assert.Contains("of its own in /app", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_damaged_libtorch_ends_the_process_with_the_linkers_reason()
     {
         File.WriteAllText(Path.Combine(folder, "libtorch_cpu.so"), "not a library");

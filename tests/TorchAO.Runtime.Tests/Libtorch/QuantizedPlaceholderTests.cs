@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using TorchAO.Runtime.Libtorch;
+using TorchAO.Tests;
 using TorchSharp;
 using TorchSharp.Modules;
 using Xunit;
@@ -237,13 +238,13 @@ public sealed class QuantizedPlaceholderTests
 
         static long TensorsLeftBy(Action<Linear> replace)
         {
-            long before = Tensor.TotalCount;
+            long before = LiveTensors.Count();
             using (Linear linear = nn.Linear(7, 5, hasBias: false))
             {
                 replace(linear);
             }
 
-            return Tensor.TotalCount - before;
+            return LiveTensors.Count() - before;
         }
     }
 
@@ -271,13 +272,13 @@ public sealed class QuantizedPlaceholderTests
         using Tensor wrong = randn(3, 6);
         using Tensor batch = randn(2, 7, 3);
         Use();
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
         for (int i = 0; i < 20; i++)
         {
             Use();
         }
 
-        Assert.Equal(before, Tensor.TotalCount);
+        Assert.Equal(before, LiveTensors.Count());
 
         void Use()
         {

@@ -4,6 +4,7 @@ using TorchAO.Formats;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
+using TorchAO.Formats.UIntX;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
@@ -26,6 +27,27 @@ internal static class ContractCases
         new Int4WeightOnlyConfig { GroupSize = 32, MappingType = MappingType.Symmetric },
         new Int4WeightOnlyConfig { GroupSize = null },
         new Int4WeightOnlyConfig { GroupSize = -1, MappingType = MappingType.Symmetric },
+        new Int4WeightOnlyConfig { GroupSize = 32, UseHqq = true },
+        new Int4WeightOnlyConfig { GroupSize = 32, ZeroPointDomain = ZeroPointDomain.Integer },
+        new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(1), GroupSize = 32 },
+        new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(2), GroupSize = null },
+        new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(3), UseHqq = true },
+        new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(5), GroupSize = null },
+        new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(6), GroupSize = 32 },
+        new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(7), GroupSize = 128 },
+        new UIntXWeightOnlyConfig { DType = QuantizedType.UInt8, GroupSize = null, UseHqq = true },
+        new IntxWeightOnlyConfig
+        {
+            WeightDType = QuantizedType.Signed(3), Granularity = new PerRow(), MappingType = MappingType.Asymmetric,
+            HasWeightZeros = true,
+        },
+        new IntxWeightOnlyConfig { WeightDType = QuantizedType.Signed(6), MappingType = MappingType.Asymmetric },
+        new IntxWeightOnlyConfig
+        {
+            WeightDType = QuantizedType.Int8, Granularity = new PerGroup(32), MappingType = MappingType.Asymmetric,
+            HasWeightZeros = true,
+        },
+        new GemliteUIntXWeightOnlyConfig { BitWidth = 8, GroupSize = null },
         new Float8WeightOnlyConfig { WeightDType = ScalarTypes.Float8E5M2 },
         new Float8WeightOnlyConfig { Granularity = Float8Granularity.PerTensor },
     ];

@@ -1,8 +1,11 @@
 using TorchAO.Configuration;
 using TorchAO.Formats;
+using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Lifecycle;
+using TorchAO.Primitives;
+using TorchAO.Runtime.Libtorch;
 using TorchSharp.Modules;
 using Xunit;
 using static TorchAO.torchao;
@@ -16,10 +19,14 @@ public sealed class FacadeTests
     public void Lines_of_torchao_programs_compile_and_run()
     {
         using Linear a = nn.Linear(64, 32), b = nn.Linear(64, 32), c = nn.Linear(64, 32);
+        using Linear d = nn.Linear(64, 32), e = nn.Linear(64, 32), f = nn.Linear(64, 32);
 
         Assert.Single(torchao.quantize_(a, new Int8WeightOnlyConfig()).Changed);
         Assert.Single(quantize_(b, int4_weight_only(group_size: 32), filter_fn: (module, name) => module is Linear).Changed);
         Assert.Single(quantize_(c, float8_weight_only()).Changed);
+        Assert.Single(quantize_(d, uintx_weight_only(QuantizedType.UInt4, group_size: 32, pack_dim: -1)).Changed);
+        Assert.Single(quantize_(e, gemlite_uintx_weight_only(group_size: null, bit_width: 8)).Changed);
+        Assert.Single(quantize_(f, int4_weight_only(group_size: 32, use_hqq: true)).Changed);
         Assert.Empty(quantize_(a, int4_weight_only(group_size: 32)).Changed);
     }
 
@@ -57,6 +64,25 @@ public sealed class FacadeTests
     [InlineData("int4wo", 128)]
     public void Short_texts_are_read(string text, long groupSize) =>
         Assert.Equal(new Int4WeightOnlyConfig { GroupSize = groupSize }, ConfigText.Parse(BuiltInFormats.Catalog, text));
+
+    [Fact]
+    public void Every_config_survives_its_short_form()
+    {
+        QuantizeConfig[] configs =
+        [
+            .. BuiltInFormats.Catalog.Handlers.Select(handler => handler.DefaultConfig),
+            new Int4WeightOnlyConfig { GroupSize = 32, MappingType = MappingType.Symmetric, NarrowRange = true },
+            new Int4WeightOnlyConfig { GroupSize = null },
+            new Float8WeightOnlyConfig { WeightDType = ScalarTypes.Float8E5M2, Granularity = Float8Granularity.PerTensor },
+        ];
+
+        string[] texts = [.. configs.Select(config => ConfigText.Write(BuiltInFormats.Catalog, config))];
+
+        Assert.All(configs.Zip(texts), pair => Assert.Equal(pair.First, ConfigText.Parse(BuiltInFormats.Catalog, pair.Second)));
+        Assert.Contains("int8_weight_only", texts);
+        Assert.Contains("float8_weight_only(weight_dtype=F8_E5M2, granularity=per_tensor)", texts);
+        Assert.Contains("int4_weight_only(group_size=32, mapping_type=symmetric, narrow_range=true)", texts);
+    }
 
     [Theory]
     [InlineData("int4_wieght_only", "'int4_weight_only'")]

@@ -10,7 +10,8 @@ internal sealed record GoldenCase(
     JsonElement Params,
     IReadOnlyDictionary<string, GoldenTensor> Inputs,
     IReadOnlyDictionary<string, GoldenTensor> Outputs,
-    string? ExpectedError)
+    string? ExpectedError,
+    string Device)
 {
     /// <summary>The letter before the first slash.</summary>
     public string Area => Id[..Id.IndexOf('/', StringComparison.Ordinal)];

@@ -50,7 +50,7 @@ internal static class GoldenComparison
             ? tensor.to_type(ScalarType.Float32).to_type(ScalarType.Float64)
             : tensor.to_type(ScalarType.Float64);
         using Tensor flat = wide.cpu().contiguous();
-        return flat.data<double>().ToArray();
+        return flat.numel() == 0 ? [] : flat.data<double>().ToArray();
     }
 
     private static bool IsNarrowFloat(ScalarType dtype) => (int)dtype is >= 23 and <= 26 or 44;

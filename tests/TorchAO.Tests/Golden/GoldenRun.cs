@@ -38,6 +38,21 @@ internal sealed class GoldenRun(GoldenCase recorded, GoldenSet set)
         }
     }
 
+    /// <summary>Compares an output that the recording device summed in fewer bits than we do, by its signal-to-noise ratio.</summary>
+    /// <remarks>Tensor cores with fast accumulation keep about 14 bits of a float8 sum; only that device repeats them.</remarks>
+    public void ExpectSignal(string name, Tensor actual, double decibels)
+    {
+        compared.Add(name);
+        using DisposeScope scope = NewDisposeScope();
+        Tensor expected = Recorded(name).to(ScalarType.Float64);
+        Tensor error = actual.to(ScalarType.Float64) - expected;
+        double reached = 20 * Math.Log10(expected.norm().item<double>() / error.norm().item<double>());
+        if (!(reached >= decibels))
+        {
+            problems.Add($"{name}: {reached:0.0} dB above the difference, expected {decibels:0.0}");
+        }
+    }
+
     /// <summary>Checks that we refuse what torchao refuses, with an exception that tells the user why.</summary>
     public void Refuses(Action call)
     {

@@ -26,6 +26,9 @@ internal sealed class GoldenSet
     /// repository.</summary>
     public static GoldenSet Current { get; } = new(FindFolder());
 
+    /// <summary>The folder with the files.</summary>
+    public string Folder => folder;
+
     public IReadOnlyList<GoldenCase> Cases { get; }
 
     public GoldenCase this[string id] => Cases.Single(c => c.Id == id);
@@ -90,7 +93,8 @@ internal sealed class GoldenSet
         entry.GetProperty("params").Clone(),
         ReadTensors(entry.GetProperty("inputs")),
         ReadTensors(entry.GetProperty("outputs")),
-        entry.TryGetProperty("expect_error", out JsonElement error) ? error.GetProperty("message").GetString() : null);
+        entry.TryGetProperty("expect_error", out JsonElement error) ? error.GetProperty("message").GetString() : null,
+        entry.TryGetProperty("device", out JsonElement device) ? device.GetString()! : "cpu");
 
     private static Dictionary<string, GoldenTensor> ReadTensors(JsonElement entries) =>
         entries.EnumerateObject().ToDictionary(

@@ -108,8 +108,8 @@ public sealed class LinearExecutorTests
         executor.Forward(input, bias).square().sum().backward();
         nn.functional.linear(floatInput, executor.Weight.Dequantize(), floatBias).square().sum().backward();
 
-        Assert.True(input.grad!.allclose(floatInput.grad!));
-        Assert.True(bias.grad!.allclose(floatBias.grad!));
+        Assert.True(input.grad!.allclose(floatInput.grad!, rtol: 1e-4, atol: 1e-5)); // sums in another order
+        Assert.True(bias.grad!.allclose(floatBias.grad!, rtol: 1e-4, atol: 1e-5));
     }
 
     [Fact]
@@ -197,14 +197,14 @@ public sealed class LinearExecutorTests
     public void A_thousand_cycles_of_forward_and_backward_leave_no_tensor_behind()
     {
         Cycle();
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
         for (int i = 0; i < 1000; i++)
         {
             Cycle();
         }
 
         // Autograd nodes of the binding live until their graph is collected, hence the few that may still stand.
-        Assert.InRange(Tensor.TotalCount - before, -before, 8);
+        Assert.InRange(LiveTensors.Count() - before, -before, 8);
     }
 
     private static void Cycle()

@@ -179,16 +179,16 @@ public sealed class AffineQuantizationTests
     public void Nothing_stays_alive_but_what_is_returned()
     {
         using Tensor x = randn(4, 8);
-        long before = Tensor.TotalCount;
+        long before = LiveTensors.Count();
         using (QParams qparams = AffineQuantization.ChooseQParams(x, [1, 4], Int8))
         using (Tensor codes = AffineQuantization.Quantize(x, [1, 4], qparams, Int8))
         using (Tensor values = AffineQuantization.Dequantize(codes, [1, 4], qparams, Int8))
         using (Tensor fake = AffineQuantization.FakeQuantize(x, [1, 4], qparams, Int8))
         {
-            Assert.Equal(before + 5, Tensor.TotalCount);
+            Assert.Equal(before + 5, LiveTensors.Count());
         }
 
-        Assert.Equal(before, Tensor.TotalCount);
+        Assert.Equal(before, LiveTensors.Count());
     }
 
     private static AffineScheme Signed(int bits, MappingType mapping) =>

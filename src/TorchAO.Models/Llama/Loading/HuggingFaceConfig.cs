@@ -5,14 +5,21 @@ namespace TorchAO.Models.Llama.Loading;
 /// <summary>Reads the shape of a model from the <c>config.json</c> of a Hugging Face folder.</summary>
 internal static class HuggingFaceConfig
 {
+    /// <summary>What <c>quantization_config</c> names where this library wrote the folder; other programs then know that they cannot
+    /// read the weights.</summary>
+    public const string QuantizationMethod = "torchao-dotnet";
+
     private const string Families = "llama, mistral, qwen2 or qwen3";
 
     /// <summary>Reads a file.</summary>
     /// <exception cref="Checkpoints.CheckpointException">A field is missing, of the wrong kind, contradicts another, or asks for
     /// what this model does not do.</exception>
-    public static LlamaConfig Read(string path)
+    public static LlamaConfig Read(string path) => Read(JsonFields.Read(path));
+
+    /// <summary>Reads the fields of a file.</summary>
+    /// <exception cref="Checkpoints.CheckpointException">As <see cref="Read(string)"/>.</exception>
+    public static LlamaConfig Read(JsonFields json)
     {
-        JsonFields json = JsonFields.Read(path);
         string family = Family(json);
         RejectWhatIsNotDone(json);
         int heads = json.Count("num_attention_heads");
@@ -57,10 +64,11 @@ internal static class HuggingFaceConfig
 
     private static void RejectWhatIsNotDone(JsonFields json)
     {
-        if (json.Has("quantization_config"))
+        if (json.Object("quantization_config") is { } quantization
+            && quantization.Text("quant_method", string.Empty) != QuantizationMethod)
         {
             throw json.Unsupported(
-                "quantization_config", "a model that another tool has quantized", "float weights",
+                "quantization_config", "a model that another tool has quantized", "float weights, or a folder of LlamaSaver",
                 "Load the float model it was made from, and quantize that.");
         }
 
@@ -118,7 +126,7 @@ internal static class HuggingFaceConfig
             return null;
         }
 
-        int firstWindowed = family == "mistral" ? 0 : json.Count("max_window_layers", 28);
+        int firstWindowed = family == "mistral" ? 0 : json.CountOrZero("max_window_layers", 28);
         int layers = json.Count("num_hidden_layers");
         return firstWindowed == 0 ? json.Count("sliding_window") : firstWindowed >= layers ? null : throw json.Unsupported(
             "max_window_layers", $"{firstWindowed} of {layers} layers without a window", "a window in all layers or in none",

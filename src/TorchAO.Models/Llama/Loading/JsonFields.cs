@@ -38,6 +38,9 @@ internal sealed class JsonFields
         }
     }
 
+    /// <summary>Looks at an object in memory.</summary>
+    public static JsonFields Of(JsonObject fields, string where) => new(fields, where);
+
     /// <summary>Tells whether a field is present and not null.</summary>
     public bool Has(string name) => fields[name] is not null;
 
@@ -79,6 +82,14 @@ internal sealed class JsonFields
         null => otherwise ?? throw Missing(name),
         JsonValue value when value.TryGetValue(out int number) && number > 0 => number,
         JsonNode other => throw Wrong(name, other, "a positive whole number"),
+    };
+
+    /// <summary>Gets a whole number from zero up, or the default where it is absent.</summary>
+    public int CountOrZero(string name, int otherwise) => fields[name] switch
+    {
+        null => otherwise,
+        JsonValue value when value.TryGetValue(out int number) && number >= 0 => number,
+        JsonNode other => throw Wrong(name, other, "a whole number from 0 up"),
     };
 
     /// <summary>Gets token ids: one, several, or none where the field is absent.</summary>

@@ -1,3 +1,4 @@
+using TorchAO.Formats.Float8.Kernels;
 using TorchAO.Kernels;
 using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
@@ -14,9 +15,14 @@ internal sealed class Float8Format : Format<Float8Tensor>
 
     public override string Summary => "8-bit floating point (e4m3fn, e5m2), one scale a row or weight; 8 bits a weight";
 
-    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new Float8WeightOnlyHandler()];
+    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } =
+    [
+        new Float8WeightOnlyHandler(),
+        new Float8DynamicActivationFloat8WeightHandler(),
+        new Float8StaticActivationFloat8WeightHandler(),
+    ];
 
-    protected override IReadOnlyList<ILinearKernel<Float8Tensor>> LinearKernels { get; } = [];
+    protected override IReadOnlyList<ILinearKernel<Float8Tensor>> LinearKernels { get; } = [new Float8LinearCpu()];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Float8Grid(
         ScalarTypes.Float8E4M3, Float8Granularity.PerRow);

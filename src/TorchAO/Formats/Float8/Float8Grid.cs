@@ -7,9 +7,11 @@ namespace TorchAO.Formats.Float8;
 /// <summary>The values of 8-bit floating point: <c>code · scale</c>, the largest magnitude at the type's largest value.</summary>
 /// <param name="codeType">float8 e4m3fn or e5m2.</param>
 /// <param name="granularity">How many scales a weight has.</param>
-internal sealed class Float8Grid(ScalarType codeType, Float8Granularity granularity) : IQuantizationGrid
+/// <param name="scaleType">The type of the scales; that of the weight if absent.</param>
+internal sealed class Float8Grid(ScalarType codeType, Float8Granularity granularity, ScalarType? scaleType = null)
+    : IQuantizationGrid
 {
-    private readonly AffineScheme scheme = Scheme(codeType);
+    private readonly AffineScheme scheme = Scheme(codeType) with { ScaleType = scaleType };
 
     /// <summary>Gets the codes and how values are laid onto them.</summary>
     public static AffineScheme Scheme(ScalarType codeType) => new(QuantizedType.Of(codeType))

@@ -24,15 +24,17 @@ internal sealed class Float8WeightOnlyHandler : QuantizeHandler<Float8WeightOnly
 
     public override string FormatName => Float8Format.FormatName;
 
-    protected override string? ReasonToSkip(in WeightFacts weight, Float8WeightOnlyConfig config) =>
-        config.WeightDType is ScalarTypes.Float8E4M3 or ScalarTypes.Float8E5M2
+    protected override string? ReasonToSkip(in WeightFacts weight, Float8WeightOnlyConfig config)
+    {
+        Float8Codes.Require(nameof(config.WeightDType), config.WeightDType);
+        return Enum.IsDefined(config.Granularity)
             ? null
             : throw new QuantizationException(
-                $"WeightDType is {ScalarTypes.NameOf(config.WeightDType)}, expected F8_E4M3 or F8_E5M2.");
+                $"Granularity is {(int)config.Granularity}, expected Float8Granularity.PerRow or PerTensor.");
+    }
 
     protected override long PredictBytes(in WeightFacts weight, Float8WeightOnlyConfig config) =>
-        (weight.OutFeatures * weight.InFeatures)
-        + ((config.Granularity == Float8Granularity.PerRow ? weight.OutFeatures : 1) * weight.ElementBytes);
+        Float8Codes.Bytes(weight, config.Granularity, weight.ElementBytes);
 
     protected override long GroupSize(in WeightFacts weight, Float8WeightOnlyConfig config) => weight.InFeatures;
 

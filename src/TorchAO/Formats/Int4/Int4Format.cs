@@ -17,7 +17,12 @@ internal sealed class Int4Format : Format<Int4Tensor>
 
     public override string Summary => "4-bit integers, a scale and perhaps a zero point a group; 4 bits a weight";
 
-    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new Int4WeightOnlyHandler()];
+    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } =
+    [
+        new Int4WeightOnlyHandler(),
+        new Int8DynamicActivationInt4WeightHandler(),
+        new Int4DynamicActivationInt4WeightHandler(),
+    ];
 
     protected override IReadOnlyList<ILinearKernel<Int4Tensor>> LinearKernels { get; } = [new Int4LinearCpu()];
 

@@ -1,6 +1,7 @@
 using TorchAO.Configuration;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
+using static TorchSharp.torch;
 
 namespace TorchAO.Formats.Int4;
 
@@ -26,6 +27,18 @@ public sealed record Int4WeightOnlyConfig : QuantizeConfig
     /// by half a step on the positive side. On: a step is 1/7 of it, and both ends are met exactly. Asks for
     /// <see cref="MappingType.Symmetric"/>.</value>
     public bool NarrowRange { get; init; }
+
+    /// <summary>Gets whether codes and zero points come from half-quadratic quantization, which needs no data and takes longer.</summary>
+    /// <value>Off by default, where scale and zero point follow from the least and largest value of a group. On: Badri and Shaji
+    /// 2023; asks for the asymmetric mapping with <see cref="ZeroPointDomain.Float"/>.</value>
+    public bool UseHqq { get; init; }
+
+    /// <summary>Gets what a zero point of an asymmetric mapping is.</summary>
+    /// <value><see cref="ZeroPointDomain.Float"/> (the default): the value of code 8, in the weight's type.
+    /// <see cref="ZeroPointDomain.Integer"/>: the code of value 0, one byte, so that zero itself is met exactly. A symmetric
+    /// mapping has zero at code 8 and stores no zero point, whatever this says; <see cref="ZeroPointDomain.None"/> asks for
+    /// one. torchao's default, its NONE, means the layout's own and is Float here.</value>
+    public ZeroPointDomain ZeroPointDomain { get; init; } = ZeroPointDomain.Float;
 }
 
 internal sealed class Int4WeightOnlyHandler : QuantizeHandler<Int4WeightOnlyConfig>
@@ -34,23 +47,71 @@ internal sealed class Int4WeightOnlyHandler : QuantizeHandler<Int4WeightOnlyConf
 
     public override string FormatName => Int4Format.FormatName;
 
-    protected override string? ReasonToSkip(in WeightFacts weight, Int4WeightOnlyConfig config) =>
-        config.NarrowRange && config.MappingType != MappingType.Symmetric
-            ? throw new QuantizationException(
-                $"NarrowRange with MappingType {config.MappingType}, expected MappingType.Symmetric; the other grids use all " +
-                "sixteen codes, so leave NarrowRange off.")
-            : GroupSizes.ReasonToSkip(config.GroupSize, weight);
+    protected override string? ReasonToSkip(in WeightFacts weight, Int4WeightOnlyConfig config)
+    {
+        RequireConsistent(config);
+        return GroupSizes.ReasonToSkip(config.GroupSize, weight);
+    }
 
     protected override long PredictBytes(in WeightFacts weight, Int4WeightOnlyConfig config)
     {
         long groups = weight.InFeatures / GroupSize(weight, config);
-        long numbersPerGroup = config.MappingType == MappingType.Asymmetric ? 2 : 1;
-        return weight.OutFeatures * (((weight.InFeatures + 1) / 2) + (groups * numbersPerGroup * weight.ElementBytes));
+        long zeroPointBytes = config.MappingType != MappingType.Asymmetric ? 0
+            : config.ZeroPointDomain == ZeroPointDomain.Integer ? 1
+            : weight.ElementBytes;
+        return weight.OutFeatures * (((weight.InFeatures + 1) / 2) + (groups * (weight.ElementBytes + zeroPointBytes)));
     }
 
     protected override long GroupSize(in WeightFacts weight, Int4WeightOnlyConfig config) =>
         GroupSizes.Resolve(config.GroupSize, weight.InFeatures);
 
     protected override IQuantizationGrid CreateGrid(in WeightFacts weight, Int4WeightOnlyConfig config) =>
-        new Int4Grid(GroupSize(weight, config), config.MappingType, config.NarrowRange);
+        new Int4Grid(GroupSize(weight, config), config.MappingType, config.NarrowRange, config.ZeroPointDomain);
+
+    protected override (Tensor Codes, QParams QParams) Choose(
+        Tensor weight, IQuantizationGrid grid, Int4WeightOnlyConfig config) => config.UseHqq
+            ? HqqRows.Quantize(weight, 4, GroupSizes.Resolve(config.GroupSize, weight.size(1)))
+            : base.Choose(weight, grid, config);
+
+    private static void RequireMembers(Int4WeightOnlyConfig config)
+    {
+        if (!Enum.IsDefined(config.MappingType))
+        {
+            throw new QuantizationException(
+                $"MappingType is {(int)config.MappingType}, expected {string.Join(" or ", Enum.GetNames<MappingType>())}.");
+        }
+
+        if (!Enum.IsDefined(config.ZeroPointDomain))
+        {
+            throw new QuantizationException(
+                $"ZeroPointDomain is {(int)config.ZeroPointDomain}, expected {string.Join(" or ", Enum.GetNames<ZeroPointDomain>())}.");
+        }
+    }
+
+    private static void RequireConsistent(Int4WeightOnlyConfig config)
+    {
+        RequireMembers(config);
+        bool isSymmetric = config.MappingType != MappingType.Asymmetric;
+        if (config.NarrowRange && config.MappingType != MappingType.Symmetric)
+        {
+            throw new QuantizationException(
+                $"NarrowRange with MappingType {config.MappingType}, expected MappingType.Symmetric; the other grids use all " +
+                "sixteen codes, so leave NarrowRange off.");
+        }
+
+        if (config.UseHqq && (isSymmetric || config.ZeroPointDomain != ZeroPointDomain.Float))
+        {
+            throw new QuantizationException(
+                $"UseHqq with MappingType {config.MappingType} and ZeroPointDomain {config.ZeroPointDomain}, expected " +
+                "MappingType.Asymmetric and ZeroPointDomain.Float: half-quadratic quantization finds zero points that are " +
+                "values. Leave both at their defaults.");
+        }
+
+        if (!isSymmetric && config.ZeroPointDomain == ZeroPointDomain.None)
+        {
+            throw new QuantizationException(
+                "ZeroPointDomain None with MappingType Asymmetric, expected Float or Integer; for a weight without zero points " +
+                "choose MappingType.Symmetric.");
+        }
+    }
 }

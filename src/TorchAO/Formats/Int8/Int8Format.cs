@@ -14,7 +14,11 @@ internal sealed class Int8Format : Format<Int8Tensor>
 
     public override string Summary => "symmetric 8-bit integers, one scale a row or group; 8 bits a weight";
 
-    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new Int8WeightOnlyHandler()];
+    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } =
+    [
+        new Int8WeightOnlyHandler(),
+        new Int8DynamicActivationInt8WeightHandler(),
+    ];
 
     protected override IReadOnlyList<ILinearKernel<Int8Tensor>> LinearKernels { get; } = [new Int8LinearCpu()];
 

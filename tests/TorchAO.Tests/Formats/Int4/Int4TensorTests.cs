@@ -39,6 +39,30 @@ public sealed class Int4TensorTests
     }
 
     [Fact]
+    public void An_integer_zero_point_is_the_code_that_stands_for_zero()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor weight = tensor(new float[] { -3, 0, 6, 12 }).view(1, 4);
+        var config = new Int4WeightOnlyConfig { GroupSize = null, ZeroPointDomain = ZeroPointDomain.Integer };
+
+        using var quantized = (Int4Tensor)BuiltInFormats.Catalog.Handler(config).Quantize(weight, config);
+
+        Assert.Equal(ScalarType.Byte, quantized.ZeroPoint!.dtype);
+        Assert.Equal(3, quantized.ZeroPoint.item<byte>());
+        Assert.Equal("integer", (string)quantized.DescribeParameters()["zero_point_domain"]!);
+        Assert.Equal(new byte[] { 0, 3, 9, 15 }, quantized.UnpackCodes().data<byte>().ToArray());
+        Assert.Equal(new float[] { -3, 0, 6, 12 }, quantized.Dequantize().data<float>().ToArray());
+    }
+
+    [Fact]
+    public void Options_that_contradict_each_other_are_refused()
+    {
+        Refuses(new() { UseHqq = true, MappingType = MappingType.Symmetric }, "UseHqq with MappingType Symmetric");
+        Refuses(new() { UseHqq = true, ZeroPointDomain = ZeroPointDomain.Integer }, "ZeroPointDomain Integer, expected");
+        Refuses(new() { ZeroPointDomain = ZeroPointDomain.None }, "ZeroPointDomain None with MappingType Asymmetric");
+    }
+
+    [Fact]
     public void A_cut_that_splits_a_byte_or_a_group_is_an_error_that_says_which()
     {
         using var grouped = (Int4Tensor)ContractCases.Quantize(new Int4WeightOnlyConfig { GroupSize = 32 }, 2, 128);
@@ -61,6 +85,9 @@ public sealed class Int4TensorTests
 
         ContractCases.AssertEqual(weight.Dequantize().narrow(1, 20, 13), tail.Dequantize());
     }
+
+    private static void Refuses(Int4WeightOnlyConfig config, string words) =>
+        Says(() => ContractCases.Quantize(config, 2, 128).Dispose(), words);
 
     private static void Says(Action action, string words) =>
         Assert.Contains(words, Assert.Throws<QuantizationException>(action).Message, StringComparison.Ordinal);

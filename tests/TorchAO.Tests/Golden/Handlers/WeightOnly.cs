@@ -4,7 +4,9 @@ using TorchAO.Formats;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
+using TorchAO.Formats.UIntX;
 using TorchAO.Modules;
+using TorchAO.Primitives;
 using TorchAO.Tensors;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -18,24 +20,33 @@ internal static class WeightOnly
     public static bool HasConfig(GoldenCase recorded) =>
         recorded.Area == "B" && recorded.Has("config") && recorded.Text("config") switch
         {
-            "Int8WeightOnlyConfig" or "Float8WeightOnlyConfig" => true,
-            "Int4WeightOnlyConfig" => !UsesHqq(recorded) && HasTinygemmArithmetic(recorded),
+            "Int8WeightOnlyConfig" or "Float8WeightOnlyConfig" or "UIntXWeightOnlyConfig" => true,
+            "Int4WeightOnlyConfig" => HasTinygemmArithmetic(recorded),
             _ => false,
         };
 
     /// <summary>Makes our config of torchao's.</summary>
     public static QuantizeConfig Config(GoldenCase recorded)
     {
-        JsonElement? groupSize = Argument(recorded, "group_size");
-        long? group = groupSize is { ValueKind: JsonValueKind.Number } given ? given.GetInt64() : null;
+        // An argument that a case does not record has torchao's default, which is ours too.
+        JsonElement? size = Argument(recorded, "group_size"), type = Argument(recorded, "weight_dtype");
+        long? group = size is { ValueKind: JsonValueKind.Number } given ? given.GetInt64() : null;
         return recorded.Text("config") switch
         {
             "Int8WeightOnlyConfig" => new Int8WeightOnlyConfig { GroupSize = group },
-            "Int4WeightOnlyConfig" => new Int4WeightOnlyConfig { GroupSize = group },
-            _ => new Float8WeightOnlyConfig
+            "Int4WeightOnlyConfig" => size is null
+                ? new Int4WeightOnlyConfig { UseHqq = UsesHqq(recorded) }
+                : new() { GroupSize = group, UseHqq = UsesHqq(recorded) },
+            "UIntXWeightOnlyConfig" => new UIntXWeightOnlyConfig
             {
-                WeightDType = GoldenDtype.Parse(Argument(recorded, "weight_dtype")!.Value.GetString()!),
+                DType = QuantizedType.Named(Argument(recorded, "dtype")!.Value.GetString()!),
+                GroupSize = group,
+                PackDim = Argument(recorded, "pack_dim")!.Value.GetInt32(),
+                UseHqq = UsesHqq(recorded),
             },
+            _ => type is null
+                ? new Float8WeightOnlyConfig()
+                : new() { WeightDType = GoldenDtype.Parse(type.Value.GetString()!) },
         };
     }
 
@@ -44,16 +55,21 @@ internal static class WeightOnly
         BuiltInFormats.Catalog.Handler(config).Quantize(weight, config);
 
     /// <summary>Makes a layer; the caller disposes it.</summary>
-    public static QuantizedLinear Layer(QuantizeConfig config, Tensor weight, Tensor? bias)
-    {
-        QuantizedTensor quantized = Quantize(config, weight);
-        return new QuantizedLinear(
-            BuiltInFormats.Catalog.Format(quantized.Format).CreateExecutor(quantized),
-            bias is null ? null : new Parameter(bias));
-    }
+    public static QuantizedLinear Layer(QuantizeConfig config, Tensor weight, Tensor? bias) =>
+        Layer(Quantize(config, weight), bias);
 
-    private static bool UsesHqq(GoldenCase recorded) =>
+    /// <summary>Makes a layer of a quantized weight, which it owns; the caller disposes it.</summary>
+    public static QuantizedLinear Layer(QuantizedTensor quantized, Tensor? bias) => new(
+        BuiltInFormats.Catalog.Format(quantized.Format).CreateExecutor(quantized),
+        bias is null ? null : new Parameter(bias));
+
+    /// <summary>Whether codes and zero points come from half-quadratic quantization.</summary>
+    public static bool UsesHqq(GoldenCase recorded) =>
         Argument(recorded, "use_hqq") is { ValueKind: JsonValueKind.True };
+
+    /// <summary>Whether zero points are HQQ's own, codes, in a layout that takes them for values: a defect of torchao 0.9.</summary>
+    public static bool MistakesZeroPoints(GoldenCase recorded) =>
+        UsesHqq(recorded) && recorded.Has("layout") && recorded.Text("layout").StartsWith("Int4CPULayout", StringComparison.Ordinal);
 
     private static bool HasTinygemmArithmetic(GoldenCase recorded)
     {

@@ -1,6 +1,7 @@
 using TorchAO.Configuration;
 using TorchAO.Formats.Int4;
 using TorchAO.Modules;
+using TorchAO.Primitives;
 using static TorchSharp.torch;
 
 namespace TorchAO.Tests.Golden.Handlers;
@@ -8,17 +9,21 @@ namespace TorchAO.Tests.Golden.Handlers;
 /// <summary>One linear layer under a weight-only config: codes, parameters, dequantized weight and outputs.</summary>
 internal sealed class WeightOnlyLinearHandler : IGoldenHandler
 {
-    // torchao pads the rows to this length before it quantizes for the tinygemm layout.
-    private const long PaddedTo = 1024;
+    // torchao pads both edges to multiples of these before it quantizes for the tinygemm layout.
+    private const long RowMultiple = 8;
+    private const long ColumnMultiple = 1024;
 
-    public bool Handles(GoldenCase recorded) => WeightOnly.HasConfig(recorded) && recorded.Outputs.ContainsKey("w_q");
+    public bool Handles(GoldenCase recorded) => WeightOnly.HasConfig(recorded) && recorded.Outputs.ContainsKey("w_q")
+        && recorded.Text("config") != "UIntXWeightOnlyConfig" && !WeightOnly.MistakesZeroPoints(recorded);
 
     public void Run(GoldenCase recorded, GoldenRun run)
     {
         QuantizeConfig config = WeightOnly.Config(recorded);
         Tensor weight = run.Input("weight");
         Tensor? bias = recorded.Inputs.ContainsKey("bias") ? run.Input("bias") : null;
-        using QuantizedLinear layer = WeightOnly.Layer(config, weight, bias);
+        using QuantizedLinear layer = WeightOnly.UsesHqq(recorded)
+            ? WeightOnly.Layer(Solve(config, weight), bias)
+            : WeightOnly.Layer(config, weight, bias);
         run.Expect("w_dequant", layer.Weight.Dequantize());
         if (layer.Weight is Int4Tensor int4)
         {
@@ -53,14 +58,34 @@ internal sealed class WeightOnlyLinearHandler : IGoldenHandler
         }
 
         // With the padding in place of torchao's, everything that it records has a counterpart, the kernel's order included.
-        using var padded = (Int4Tensor)WeightOnly.Quantize(
-            config, nn.functional.pad(weight, [0, PaddedTo - weight.size(1)]));
+        Tensor padding = nn.functional.pad(
+            weight, [0, Missing(weight.size(1), ColumnMultiple), 0, Missing(weight.size(0), RowMultiple)]);
+        using var padded = ((Int4WeightOnlyConfig)config).UseHqq
+            ? Solve(config, padding)
+            : (Int4Tensor)WeightOnly.Quantize(config, padding);
         Tensor zeroPoint = padded.ZeroPoint!;
         run.Expect("w_scale", padded.Scale);
         run.Expect("w_zero_point", zeroPoint);
         run.Expect("w_packed.scale_and_zero", stack([padded.Scale, zeroPoint], dim: 2).transpose(0, 1));
         long tiles = 2 * run.Recorded("w_packed.packed_weight").size(3);
         run.Expect("w_packed.packed_weight", PackTinygemm(padded.UnpackCodes(), tiles));
+    }
+
+    private static long Missing(long size, long multiple) => (multiple - (size % multiple)) % multiple;
+
+    // The recorded HQQ weights of this layout come from CUDA, where torchao solves in float16; ours are solved in float32.
+    private static Int4Tensor Solve(QuantizeConfig config, Tensor weight)
+    {
+        long group = ((Int4WeightOnlyConfig)config).GroupSize!.Value;
+        (Tensor codes, QParams flat) = HqqQuantization.Quantize(weight, new HqqOptions
+        {
+            GroupSize = group,
+            ComputeType = weight.dtype,
+            SolverType = ScalarType.Float16,
+        });
+        long[] shape = [weight.size(0), weight.size(1) / group];
+        var qparams = new QParams(flat.Scale.reshape(shape), flat.ZeroPoint!.reshape(shape));
+        return (Int4Tensor)new Int4Grid(group, MappingType.Asymmetric).Pack(codes, qparams, weight.dtype);
     }
 
     // libtorch's _convert_weight_to_int4pack: [N / 8][K / (16 · tiles)][32 lanes][tiles / 2] words of eight codes. Lane t has

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using TorchAO.Kernels.Cpu;
 
 namespace TorchAO.Formats.Int4.Kernels;
 
@@ -118,6 +119,7 @@ internal static unsafe class Int4Dot
         for (int block = 0; block < blocks; block++, panel += BlockCodes)
         {
             var codes = Vector512.Load((int*)(row.Codes + (block * (BlockCodes / 2L))));
+            CodePrefetch.Ahead(row.Codes + (block * (BlockCodes / 2L)));
             sum = Vector512.MultiplyAddEstimate(BlockSum512(codes, panel), TScales.Load512(row, block), sum);
         }
 
@@ -193,6 +195,7 @@ internal static unsafe class Int4Dot
         for (int block = 0; block < blocks; block++, panel += BlockCodes)
         {
             var codes = Vector256.Load((int*)(row.Codes + (block * (BlockCodes / 2L))));
+            CodePrefetch.Ahead(row.Codes + (block * (BlockCodes / 2L)));
             sum = Vector256.MultiplyAddEstimate(BlockSum256(codes, panel), TScales.Load256(row, block), sum);
         }
 

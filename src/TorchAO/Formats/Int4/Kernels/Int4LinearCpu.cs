@@ -30,19 +30,15 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
         using var operands = new FloatOperands(input, bias, problem.N);
         int lanes = Int4Dot.BestLanes;
         using Tensor? panel = lanes == 0 ? null : Permute(operands.Input, problem, lanes);
-        using Tensor? sums = weight.ZeroPoint is null ? null : SumGroups(operands.Input, problem);
+        using Tensor? sums = weight.ZeroPoint is null ? null : GroupSums.Of(operands.Input, problem);
+        ZeroPointRows? zeroPoints = weight.ZeroPoint is { } zeroPoint
+            ? new ZeroPointRows(zeroPoint, Int4Grid.Codes.Middle)
+            : null;
         var job = new Job
         {
-            Problem = problem,
+            Product = new GroupedProduct(problem, operands, panel ?? operands.Input, weight.Scale, zeroPoints, sums),
             Lanes = lanes,
             Codes = TensorMemory.Address<byte>(weight.QData),
-            Scales = new FloatRows(weight.Scale),
-            ZeroPoints = weight.ZeroPoint is null ? null : new FloatRows(weight.ZeroPoint),
-            X = TensorMemory.Address<float>(panel ?? operands.Input),
-            XStride = (panel ?? operands.Input).size(1),
-            XSums = sums is null ? null : TensorMemory.Address<float>(sums),
-            Bias = operands.Bias is null ? null : TensorMemory.Address<float>(operands.Bias),
-            Y = TensorMemory.Address<float>(operands.Output),
         };
         ParallelRows.Run(problem.N, problem.RowsPerWorker, job);
         GC.KeepAlive(weight); // the addresses above are its tensors'
@@ -63,58 +59,29 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
         return panel;
     }
 
-    private static Tensor SumGroups(Tensor input, CpuProblem problem)
-    {
-        int groups = problem.K / problem.GroupSize;
-        Tensor sums = empty(problem.M, groups, dtype: ScalarType.Float32);
-        float* from = TensorMemory.Address<float>(input);
-        float* to = TensorMemory.Address<float>(sums);
-        for (long i = 0; i < problem.M; i++)
-        {
-            Int4Panel.SumGroups(new(from + (i * problem.K), problem.K), problem.GroupSize, new(to + (i * groups), groups));
-        }
-
-        return sums;
-    }
-
     private struct Job : IRowJob
     {
-        public CpuProblem Problem;
+        public GroupedProduct Product;
         public int Lanes;
         public byte* Codes;
-        public FloatRows Scales;
-        public FloatRows? ZeroPoints;
-        public float* X;
-        public long XStride;
-        public float* XSums;
-        public float* Bias;
-        public float* Y;
 
         // Eight activation rows at a time, so that each weight row leaves main memory once for eight.
         public readonly void Run(long begin, long end)
         {
-            (int m, int n, int k, int groupSize) = Problem;
+            (int m, _, int k, int groupSize) = Product.Problem;
             int rowBytes = (k + 1) / 2;
-            float* scaleScratch = stackalloc float[Scales.Columns];
-            float* zeroScratch = stackalloc float[Scales.Columns];
+            float* scaleScratch = stackalloc float[Product.Groups];
+            float* zeroScratch = stackalloc float[Product.Groups];
             float* sums = stackalloc float[Int4Dot.MaxRows];
             for (int first = 0; first < m; first += Int4Dot.MaxRows)
             {
                 int count = Math.Min(Int4Dot.MaxRows, m - first);
                 for (long row = begin; row < end; row++)
                 {
-                    var weights = new Int4Row(Codes + (row * rowBytes), Scales.Row(row, scaleScratch), k, groupSize);
-                    Dot(Lanes, weights, X + (first * XStride), count, sums);
-                    if (ZeroPoints is { } zeroPoints)
-                    {
-                        float* groupSums = XSums + ((long)first * Scales.Columns);
-                        Int4Panel.AddZeroPoints(zeroPoints.Row(row, zeroScratch), groupSums, Scales.Columns, count, sums);
-                    }
-
-                    for (int i = 0; i < count; i++)
-                    {
-                        Y[((long)(first + i) * n) + row] = Bias is null ? sums[i] : sums[i] + Bias[row];
-                    }
+                    float* scales = Product.Scales(row, scaleScratch);
+                    var weights = new Int4Row(Codes + (row * rowBytes), scales, k, groupSize);
+                    Dot(Lanes, weights, Product.X + (first * Product.XStride), count, sums);
+                    Product.Finish(row, first, count, scales, zeroScratch, sums);
                 }
             }
         }

@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
 using TorchAO.Runtime.Cpu;
@@ -51,35 +50,20 @@ internal sealed unsafe class Int8LinearCpu : ILinearKernel<Int8Tensor>
         {
             (int m, int n, int k, int groupSize) = Problem;
             float* scratch = stackalloc float[Scales.Columns];
-            float* sums = stackalloc float[Int8Dot.MaxRows];
-            for (int first = 0; first < m; first += Int8Dot.MaxRows)
+            float* sums = stackalloc float[CodeDot.MaxRows];
+            for (int first = 0; first < m; first += CodeDot.MaxRows)
             {
-                int count = Math.Min(Int8Dot.MaxRows, m - first);
+                int count = Math.Min(CodeDot.MaxRows, m - first);
                 float* x = X + (first * XStride);
                 for (long row = begin; row < end; row++)
                 {
-                    Dot(Codes + (row * k), Scales.Row(row, scratch), k, groupSize, x, XStride, count, sums);
+                    var weights = new CodeRow(Codes + (row * k), Scales.Row(row, scratch), null, k, groupSize);
+                    CodeDot.Best(weights, x, XStride, count, sums);
                     for (int i = 0; i < count; i++)
                     {
                         Y[((long)(first + i) * n) + row] = Bias is null ? sums[i] : sums[i] + Bias[row];
                     }
                 }
-            }
-        }
-
-        private static void Dot(sbyte* codes, float* scales, int length, int groupSize, float* x, long stride, int m, float* y)
-        {
-            if (Vector512.IsHardwareAccelerated)
-            {
-                Int8Dot.Wide512(codes, scales, length, groupSize, x, stride, m, y);
-            }
-            else if (Vector256.IsHardwareAccelerated)
-            {
-                Int8Dot.Wide256(codes, scales, length, groupSize, x, stride, m, y);
-            }
-            else
-            {
-                Int8Dot.Scalar(codes, scales, length, groupSize, x, stride, m, y);
             }
         }
     }

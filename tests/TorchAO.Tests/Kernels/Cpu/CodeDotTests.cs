@@ -1,10 +1,10 @@
-using TorchAO.Formats.Int8.Kernels;
+using TorchAO.Kernels.Cpu;
 using Xunit;
 
-namespace TorchAO.Tests.Formats.Int8.Kernels;
+namespace TorchAO.Tests.Kernels.Cpu;
 
 /// <summary>The paths over small whole numbers, where every partial sum is exact and order cannot matter.</summary>
-public sealed unsafe class Int8DotTests
+public sealed unsafe class CodeDotTests
 {
     public static TheoryData<int, int> LengthsAndGroups()
     {
@@ -35,22 +35,29 @@ public sealed unsafe class Int8DotTests
             sbyte[] codes = [.. Enumerable.Range(0, length).Select(_ => (sbyte)random.Next(-128, 128))];
             float[] scales = [.. Enumerable.Range(0, length / group).Select(_ => (float)random.Next(1, 5) / 4)];
             float[] x = [.. Enumerable.Range(0, m * length).Select(_ => (float)random.Next(-8, 9))];
+            float[] zeros = [.. scales.Select(_ => (float)random.Next(-128, 129))];
             fixed (sbyte* c = codes)
-            fixed (float* s = scales, xs = x)
+            fixed (float* s = scales, z = zeros, xs = x)
             {
-                float[] expected = new float[m];
-                float[] wide512 = [.. Enumerable.Repeat(float.NaN, m)];
-                float[] wide256 = [.. Enumerable.Repeat(float.NaN, m)];
-                fixed (float* y = expected, y512 = wide512, y256 = wide256)
-                {
-                    Int8Dot.Scalar(c, s, length, group, xs, length, m, y);
-                    Int8Dot.Wide512(c, s, length, group, xs, length, m, y512);
-                    Int8Dot.Wide256(c, s, length, group, xs, length, m, y256);
-                }
-
-                Assert.Equal(expected, wide512);
-                Assert.Equal(expected, wide256);
+                Check(new CodeRow(c, s, null, length, group), xs, m);
+                Check(new CodeRow(c, s, z, length, group), xs, m);
             }
         }
+    }
+
+    private static void Check(in CodeRow row, float* x, int m)
+    {
+        float[] expected = new float[m];
+        float[] wide512 = [.. Enumerable.Repeat(float.NaN, m)];
+        float[] wide256 = [.. Enumerable.Repeat(float.NaN, m)];
+        fixed (float* y = expected, y512 = wide512, y256 = wide256)
+        {
+            CodeDot.Scalar(row, x, row.Length, m, y);
+            CodeDot.Wide512(row, x, row.Length, m, y512);
+            CodeDot.Wide256(row, x, row.Length, m, y256);
+        }
+
+        Assert.Equal(expected, wide512);
+        Assert.Equal(expected, wide256);
     }
 }

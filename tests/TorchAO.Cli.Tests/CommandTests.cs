@@ -1,0 +1,141 @@
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace TorchAO.Cli.Tests;
+
+/// <summary>Each command on the shipped model, for people and for machines.</summary>
+public sealed class CommandTests
+{
+    private const string Rules = "--quantize int4wo-32 --rule *down_proj=int8wo";
+
+    [Fact]
+    public void Explain_tells_format_kernel_and_reason_of_each_layer()
+    {
+        var terminal = new TestTerminal();
+
+        Assert.Equal(ExitCode.Success, terminal.Run("explain --quantize int4wo-32"));
+
+        Assert.Contains("int4.cpu.linear", terminal.Out, StringComparison.Ordinal);
+        Assert.Contains("in_features 172 is not a multiple of GroupSize 32", terminal.Out.ReplaceLineEndings(" "), StringComparison.Ordinal);
+        Assert.Contains("30 of 35 linear layers quantized", terminal.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain('\u001b', terminal.Out);
+    }
+
+    [Fact]
+    public void Explain_in_json_has_a_row_a_layer()
+    {
+        JsonNode report = Json("explain " + Rules + " --json");
+
+        Assert.Equal(35, report["layers"]!.AsArray().Count);
+        Assert.Equal("int8", report["layers"]!.AsArray().First(row => ((string)row!["name"]!).EndsWith("down_proj", StringComparison.Ordinal))!["format"]!.GetValue<string>());
+        Assert.Equal(1, report["coverage"]!.GetValue<double>());
+    }
+
+    [Fact]
+    public void Generate_tells_the_story_and_what_it_took()
+    {
+        var terminal = new TestTerminal();
+
+        Assert.Equal(ExitCode.Success, terminal.Run("generate --max-tokens 12"));
+
+        Assert.Contains("Once upon a time, there was a little girl", terminal.Out, StringComparison.Ordinal);
+        Assert.Contains("12 tokens", terminal.Out, StringComparison.Ordinal);
+        Assert.Contains("tok/s", terminal.Out, StringComparison.Ordinal);
+        Assert.Contains("GB/s", terminal.Out, StringComparison.Ordinal);
+        Assert.Contains("peak memory", terminal.Out, StringComparison.Ordinal);
+        Assert.DoesNotContain('\u001b', terminal.Out);
+    }
+
+    [Fact]
+    public void Generate_in_json_gives_a_token_a_line_and_closes_with_numbers()
+    {
+        var terminal = new TestTerminal();
+
+        Assert.Equal(ExitCode.Success, terminal.Run("generate " + Rules + " --max-tokens 5 --json"));
+
+        JsonNode[] lines = [.. terminal.Out.Trim().Split('\n').Select(line => JsonNode.Parse(line)!)];
+        Assert.Equal(6, lines.Length);
+        Assert.All(lines[..5], line => Assert.NotNull(line["token"]));
+        Assert.Equal("max_new_tokens", lines[5]["finish_reason"]!.GetValue<string>());
+        Assert.Equal(260_032 * 4, lines[5]["model_bytes_before"]!.GetValue<long>());
+        Assert.True(lines[5]["model_bytes"]!.GetValue<long>() < 330_000);
+        Assert.True(lines[5]["tokens_per_second"]!.GetValue<double>() > 0);
+    }
+
+    [Fact]
+    public void Chat_goes_on_where_it_was_and_leaves_at_the_end_of_input()
+    {
+        var terminal = new TestTerminal();
+
+        Assert.Equal(ExitCode.Success, terminal.Run("chat --max-tokens 4 --json", "Once upon\n\na time\n/reset\nOnce upon\n"));
+
+        JsonNode[] turns = [.. terminal.Out.Trim().Split('\n').Select(line => JsonNode.Parse(line)!).Where(line => line["new_tokens"] is not null)];
+        Assert.Equal(3, turns.Length);
+        Assert.Equal(turns[0]["conversation_tokens"]!.GetValue<int>(), turns[2]["conversation_tokens"]!.GetValue<int>());
+        Assert.True(turns[1]["conversation_tokens"]!.GetValue<int>() > turns[0]["conversation_tokens"]!.GetValue<int>());
+    }
+
+    [Fact]
+    public void Eval_compares_the_quantized_model_with_the_float_one()
+    {
+        JsonNode scores = Json("eval " + Rules + " --documents 3 --json");
+
+        Assert.InRange(scores["score"]!["perplexity"]!.GetValue<double>(), 2, 8);
+        Assert.InRange(scores["quantized"]!["kl_divergence"]!["mean"]!.GetValue<double>(), 1e-4, 0.5);
+
+        var terminal = new TestTerminal();
+        Assert.Equal(ExitCode.Success, terminal.Run("eval --documents 1"));
+        Assert.Contains("perplexity", terminal.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Info_describes_the_machine_and_a_model()
+    {
+        Assert.Contains("int4_weight_only", Json("info --json")["configs"]!.ToJsonString(), StringComparison.Ordinal);
+        Assert.Equal(260_032, Json($"info {ShippedFiles.StoryModel} --json")["elements"]!.GetValue<long>());
+    }
+
+    [Fact]
+    public void Quantize_makes_a_folder_that_the_other_commands_take()
+    {
+        string folder = Directory.CreateTempSubdirectory("torchao-cli-").FullName;
+        string target = Path.Combine(folder, "small");
+        try
+        {
+            var terminal = new TestTerminal();
+            Assert.Equal(ExitCode.Success, terminal.Run($"quantize {Rules} --output {target}"));
+            Assert.Contains("times smaller", terminal.Out, StringComparison.Ordinal);
+            Assert.Contains($"torchao generate --model {target}", terminal.Out, StringComparison.Ordinal);
+
+            JsonNode facts = Json($"info {target} --json");
+            Assert.Equal(35, facts["quantized_weights"]!.GetValue<int>());
+            Assert.True(facts["verified_by_probe"]!.GetValue<bool>());
+
+            var saved = new TestTerminal();
+            var direct = new TestTerminal();
+            saved.Run($"generate --model {target} --max-tokens 20 --json");
+            direct.Run($"generate {Rules} --max-tokens 20 --json");
+            Assert.Equal(Tokens(direct), Tokens(saved));
+
+            var again = new TestTerminal();
+            Assert.Equal(ExitCode.Failure, again.Run($"quantize {Rules} --output {target}"));
+            Assert.Contains("--force", again.Err, StringComparison.Ordinal);
+            Assert.Equal(ExitCode.Success, new TestTerminal().Run($"quantize --quantize int8wo --output {target} --force --json"));
+            Assert.Single(Directory.GetFileSystemEntries(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static string[] Tokens(TestTerminal terminal) =>
+        [.. terminal.Out.Split('\n').Where(line => line.Contains("\"token\"", StringComparison.Ordinal))];
+
+    private static JsonNode Json(string line)
+    {
+        var terminal = new TestTerminal();
+        Assert.True(terminal.Run(line) == ExitCode.Success, terminal.Err);
+        return JsonNode.Parse(terminal.Out)!;
+    }
+}

@@ -1,0 +1,65 @@
+using System.Text.Json.Nodes;
+using Xunit;
+
+namespace TorchAO.Cli.Tests;
+
+/// <summary>Errors are one line that says what to do, with the exit code of their kind; never a stack trace.</summary>
+public sealed class MisuseTests
+{
+    [Theory]
+    [InlineData("explain", 1, "--quantize")]
+    [InlineData("explain --quantize int5wo", 1, "int5wo")]
+    [InlineData("explain --quantize int4wo-32(", 1, "not closed")]
+    [InlineData("explain --quantize int4wo(group_sise=32)", 1, "group_sise")]
+    [InlineData("explain --quantize int8wo --rule nothing*=int4wo", 1, "nothing*")]
+    [InlineData("explain --quantize int8wo --rule down_proj", 1, "pattern=config")]
+    [InlineData("generate --skip lm_head", 1, "nothing would be quantized")]
+    [InlineData("generate --model /nowhere", 1, "/nowhere")]
+    [InlineData("generate --tokenizer /nowhere", 1, "/nowhere")]
+    [InlineData("generate --device tpu", 2, "--device tpu")]
+    [InlineData("generate --device cuda:x", 2, "--device cuda:x")]
+    [InlineData("generate --temperature -1", 2, "Temperature is -1")]
+    [InlineData("generate --top-p 0", 2, "TopP is 0")]
+    [InlineData("generate --max-tokens many", 2, "many")]
+    [InlineData("generate --dtype int3", 2, "int3")]
+    [InlineData("chat --system hello", 2, "no chat template")]
+    [InlineData("eval --text nowhere.txt", 1, "nowhere.txt")]
+    [InlineData("quantize --quantize int8wo", 2, "--output")]
+    [InlineData("quantize --quantize int8wo --output /nowhere/small", 1, "/nowhere")]
+    [InlineData("info /nowhere", 1, "/nowhere")]
+    [InlineData("nonsense", 2, "nonsense")]
+    public void A_mistake_is_told_on_one_line(string line, int code, string said)
+    {
+        var terminal = new TestTerminal();
+
+        Assert.Equal(code, terminal.Run(line, "hello\n"));
+
+        Assert.Contains(said, terminal.Err, StringComparison.Ordinal);
+        Assert.All(terminal.Err.TrimEnd().Split('\n'), text => Assert.StartsWith("torchao: ", text, StringComparison.Ordinal));
+        Assert.DoesNotContain("   at ", terminal.Err, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_error_in_json_names_its_kind()
+    {
+        var terminal = new TestTerminal();
+
+        Assert.Equal(ExitCode.Failure, terminal.Run("explain --quantize int5wo --json"));
+
+        JsonNode error = JsonNode.Parse(terminal.Err)!;
+        Assert.Equal("QuantizationException", error["error"]!.GetValue<string>());
+        Assert.Contains("int5wo", error["message"]!.GetValue<string>(), StringComparison.Ordinal);
+        Assert.Empty(terminal.Out);
+    }
+
+    [Fact]
+    public void A_text_that_does_not_fit_the_context_is_told_and_the_conversation_goes_on()
+    {
+        var terminal = new TestTerminal();
+
+        Assert.Equal(ExitCode.Success, terminal.Run("chat --max-tokens 2 --json", $"{string.Concat(Enumerable.Repeat("a b c ", 300))}\nOnce\n"));
+
+        Assert.Contains("at most 512", terminal.Err, StringComparison.Ordinal);
+        Assert.Contains("\"new_tokens\":2", terminal.Out, StringComparison.Ordinal);
+    }
+}
