@@ -4,7 +4,9 @@ using TorchAO.Formats;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
+using TorchAO.Formats.Mx;
 using TorchAO.Formats.UIntX;
+using TorchAO.Numerics;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
@@ -50,6 +52,11 @@ internal static class ContractCases
         new GemliteUIntXWeightOnlyConfig { BitWidth = 8, GroupSize = null },
         new Float8WeightOnlyConfig { WeightDType = ScalarTypes.Float8E5M2 },
         new Float8WeightOnlyConfig { Granularity = Float8Granularity.PerTensor },
+        new MxWeightOnlyConfig { ElementType = MxElementType.Float8E5M2, ScalingMode = ScaleRounding.Even },
+        new MxWeightOnlyConfig { ElementType = MxElementType.Float6E3M2, ScalingMode = ScaleRounding.RoundUp },
+        new MxWeightOnlyConfig { ElementType = MxElementType.Float6E2M3, BlockSize = 64 },
+        new MxWeightOnlyConfig { ElementType = MxElementType.Float4E2M1, ScalingMode = ScaleRounding.Ceiling },
+        new MxWeightOnlyConfig { ElementType = MxElementType.Float4E2M1, BlockSize = 16 },
     ];
 
     /// <summary>Each handler's default and each variant, by a name that a test report can show.</summary>

@@ -77,8 +77,16 @@ public sealed partial class FormatContractTests
         Tensor weight = ContractCases.Weight(8, 128);
         using QParams qparams = grid.ChooseQParams(weight);
 
+        // Parameters belong to groups; a block of columns lies within one and comes with its parameters.
+        long group = 32 * qparams.Scale.size(1) / 128;
+        QParams own = qparams with
+        {
+            Scale = qparams.Scale.narrow(1, group, 1),
+            ZeroPoint = qparams.ZeroPoint?.narrow(1, group, 1),
+        };
+
         Tensor whole = grid.Quantize(weight, qparams);
-        Tensor part = grid.Quantize(weight.narrow(1, 32, 16).contiguous(), qparams);
+        Tensor part = grid.Quantize(weight.narrow(1, 32, 16).contiguous(), own);
 
         Assert.True(whole.narrow(1, 32, 16).contiguous().bytes.SequenceEqual(part.bytes));
     }

@@ -112,6 +112,7 @@ internal static unsafe class MxDot
             var scale = Vector512.Create(Scale(row.Scales[block]));
             for (int end = k + row.BlockSize; k < end; k += Step, codes += Step * TCodes.Bits / 8)
             {
+                CodePrefetch.Ahead(codes);
                 TCodes.Load512(codes, out Vector512<float> first, out Vector512<float> second);
                 Vector512<float> part = Vector512.Load(x + k) * first;
                 part = Vector512.MultiplyAddEstimate(Vector512.Load(x + k + 16), second, part);
