@@ -1,3 +1,4 @@
+using TorchAO.Formats.BitNet;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
@@ -15,5 +16,6 @@ public static class BuiltInFormats
         new Int4Format(),
         new Float8Format(),
         new UIntXFormat(),
-        new MxFormat());
+        new MxFormat(),
+        new BitNetFormat());
 }

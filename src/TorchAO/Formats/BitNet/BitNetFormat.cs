@@ -1,0 +1,24 @@
+using TorchAO.Formats.BitNet.Kernels;
+using TorchAO.Kernels;
+using TorchAO.Tensors;
+
+namespace TorchAO.Formats.BitNet;
+
+/// <summary>−1, 0 and 1 times one scale, the weights of BitNet b1.58.</summary>
+internal sealed class BitNetFormat : Format<BitNetTensor>
+{
+    /// <summary>The name in files and reports.</summary>
+    public const string FormatName = "bitnet";
+
+    public override string Name => FormatName;
+
+    public override string Summary => "-1, 0 and 1 times one scale a weight, for models trained so (BitNet b1.58); 2 bits a weight";
+
+    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new BitNetWeightOnlyHandler()];
+
+    protected override IReadOnlyList<ILinearKernel<BitNetTensor>> LinearKernels { get; } = [new BitNetLinearCpu()];
+
+    public override IQuantizationGrid CreateGrid(long inFeatures) => new BitNetGrid();
+
+    public override QuantizedTensor Read(StoredTensor stored) => BitNetTensor.Read(stored);
+}

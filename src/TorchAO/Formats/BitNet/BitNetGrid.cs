@@ -1,0 +1,43 @@
+using TorchAO.Primitives;
+using TorchAO.Tensors;
+using static TorchSharp.torch;
+
+namespace TorchAO.Formats.BitNet;
+
+/// <summary>The values −1, 0 and 1 times the mean magnitude of the weight.</summary>
+internal sealed class BitNetGrid : IQuantizationGrid
+{
+    /// <summary>Bits of a stored code: −1 is 3, two's complement.</summary>
+    public const int Bits = 2;
+
+    public QParams ChooseQParams(Tensor weight)
+    {
+        using Tensor scale = TernaryQuantization.ChooseScale(weight);
+        return new QParams(scale.view(1, 1));
+    }
+
+    public Tensor Quantize(Tensor weight, QParams qparams) =>
+        RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
+        {
+            using Tensor rows = weight.narrow(0, start, count);
+            return TernaryQuantization.Quantize(rows, qparams.Scale);
+        });
+
+    public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype) =>
+        RowBlocks.Compute(codes.size(0), codes.size(1), (start, count) =>
+        {
+            using Tensor rows = codes.narrow(0, start, count);
+            return TernaryQuantization.Dequantize(rows, qparams.Scale, dtype);
+        });
+
+    public QuantizedTensor Pack(Tensor codes, QParams qparams, ScalarType dtype) => new BitNetTensor(
+        codes.shape,
+        dtype,
+        RowBlocks.Compute(codes.size(0), codes.size(1), (start, count) =>
+        {
+            using Tensor rows = codes.narrow(0, start, count);
+            using Tensor unsigned = rows.bitwise_and(3).to_type(ScalarType.Byte);
+            return BitStreamRows.Pack(unsigned, Bits);
+        }),
+        qparams.Scale.clone());
+}

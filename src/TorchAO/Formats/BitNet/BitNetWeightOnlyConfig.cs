@@ -1,0 +1,29 @@
+using TorchAO.Configuration;
+using TorchAO.Primitives;
+using TorchAO.Tensors;
+
+namespace TorchAO.Formats.BitNet;
+
+/// <summary>Stores linear weights as −1, 0 and 1 times their mean magnitude; activations stay as they are.</summary>
+/// <remarks>
+/// For models that were trained with such weights (Ma et al. 2024, arXiv:2402.17764); others lose their sense. The weights of
+/// torchao's <c>bitnet_training</c> and its <c>BitNetPacked2bitLinearWeight</c>; rounding the activations to int8 as well is a
+/// scheme of its own.
+/// </remarks>
+public sealed record BitNetWeightOnlyConfig : QuantizeConfig;
+
+internal sealed class BitNetWeightOnlyHandler : QuantizeHandler<BitNetWeightOnlyConfig>
+{
+    public override string ConfigName => "bitnet_weight_only";
+
+    public override string FormatName => BitNetFormat.FormatName;
+
+    protected override string? ReasonToSkip(in WeightFacts weight, BitNetWeightOnlyConfig config) => null;
+
+    protected override long PredictBytes(in WeightFacts weight, BitNetWeightOnlyConfig config) =>
+        (weight.OutFeatures * BitStreamRows.RowBytes(weight.InFeatures, BitNetGrid.Bits)) + sizeof(float);
+
+    protected override long GroupSize(in WeightFacts weight, BitNetWeightOnlyConfig config) => weight.InFeatures;
+
+    protected override IQuantizationGrid CreateGrid(in WeightFacts weight, BitNetWeightOnlyConfig config) => new BitNetGrid();
+}

@@ -1,0 +1,60 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace TorchAO.Primitives;
+
+/// <summary>Rounds a whole weight to −1, 0 and 1 times one scale: <c>x ≈ q · s</c>.</summary>
+/// <remarks>Ma et al. 2024 (arXiv:2402.17764), equations 1 to 3. torchao's <c>get_bitnet_scale</c> and
+/// <c>quantize_bitnet_weight</c>.</remarks>
+public static class TernaryQuantization
+{
+    /// <summary>The least that a weight is divided by.</summary>
+    public const double Epsilon = 1e-5;
+
+    /// <summary>Computes the scale, the mean magnitude.</summary>
+    /// <param name="input">Values of any floating-point type, at least one.</param>
+    /// <returns>A float32 scalar. The caller disposes it.</returns>
+    /// <exception cref="QuantizationException">The tensor is empty.</exception>
+    public static Tensor ChooseScale(Tensor input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        if (input.numel() == 0)
+        {
+            throw new QuantizationException(
+                $"A ternary scale was asked for a tensor of shape [{string.Join(", ", input.shape)}]: expected at least one " +
+                "element. Skip empty tensors.");
+        }
+
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        return input.to_type(ScalarType.Float32).contiguous().abs().mean().MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Rounds <c>x / max(s, 10⁻⁵)</c>, in float32, to the nearest of −1, 0 and 1.</summary>
+    /// <param name="input">Values of any floating-point type.</param>
+    /// <param name="scale">A scale that broadcasts against the input.</param>
+    /// <returns>Codes in the shape of the input, int8. The caller disposes it.</returns>
+    public static Tensor Quantize(Tensor input, Tensor scale)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        ArgumentNullException.ThrowIfNull(scale);
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        Tensor scaled = input.to_type(ScalarType.Float32) / scale.clamp(min: Epsilon);
+        return scaled.round().clamp(-1, 1).to_type(ScalarType.Int8).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Computes <c>q · s</c> in float32 and casts it.</summary>
+    /// <param name="codes">Codes.</param>
+    /// <param name="scale">A scale that broadcasts against the codes.</param>
+    /// <param name="dtype">The type of the result.</param>
+    /// <returns>Values in the shape of the codes. The caller disposes it.</returns>
+    public static Tensor Dequantize(Tensor codes, Tensor scale, ScalarType dtype = ScalarType.Float32)
+    {
+        ArgumentNullException.ThrowIfNull(codes);
+        ArgumentNullException.ThrowIfNull(scale);
+        using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        return (codes.to_type(ScalarType.Float32) * scale).to_type(dtype).MoveToOuterDisposeScope();
+    }
+}
