@@ -93,12 +93,10 @@ public static class torchao
     /// <summary>Makes an int4 config with groups of 128, torchao's default.</summary>
     public static Int4WeightOnlyConfig int4_weight_only() => new();
 
-    /// <summary>Makes an int4 config.</summary>
-    public static Int4WeightOnlyConfig int4_weight_only(long? group_size) => new() { GroupSize = group_size };
-
-    /// <summary>Makes an int4 config with half-quadratic zero points.</summary>
-    public static Int4WeightOnlyConfig int4_weight_only(long? group_size, bool use_hqq) =>
-        new() { GroupSize = group_size, UseHqq = use_hqq };
+    /// <summary>Makes an int4 config. torchao's <c>zero_point_domain=NONE</c>, the layout's own, is <c>Float</c> here.</summary>
+    public static Int4WeightOnlyConfig int4_weight_only(
+        long? group_size = 128, bool use_hqq = false, ZeroPointDomain zero_point_domain = ZeroPointDomain.Float) =>
+        new() { GroupSize = group_size, UseHqq = use_hqq, ZeroPointDomain = zero_point_domain };
 
     /// <summary>Makes a config of unsigned integers of 1 to 8 bits.</summary>
     public static UIntXWeightOnlyConfig uintx_weight_only(

@@ -49,6 +49,16 @@ public sealed class FacadeTests
     }
 
     [Fact]
+    public void Arguments_of_int4_weight_only_are_torchaos()
+    {
+        Assert.Equal(new Int4WeightOnlyConfig(), int4_weight_only());
+        Assert.Equal(new Int4WeightOnlyConfig { UseHqq = true }, int4_weight_only(use_hqq: true));
+        Assert.Equal(
+            new Int4WeightOnlyConfig { GroupSize = 64, ZeroPointDomain = ZeroPointDomain.Integer },
+            int4_weight_only(group_size: 64, zero_point_domain: ZeroPointDomain.Integer));
+    }
+
+    [Fact]
     public void Every_config_survives_json()
     {
         foreach (QuantizeConfig config in BuiltInFormats.Catalog.Handlers.Select(handler => handler.DefaultConfig)

@@ -1,5 +1,9 @@
+using TorchAO.Configuration;
+using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
+using TorchAO.Lifecycle;
+using TorchAO.Tests.Contracts;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -20,6 +24,31 @@ public sealed class LeakTests
     [InlineData(true, 1000)]
     public void Quantizing_leaves_no_tensor(bool isSealed, int cycles) =>
         AssertLeavesNothing(isSealed, cycles, model => model.Quantize(Int8));
+
+    /// <summary>Each format, on both roads; the three that everything else builds on for as long as int8.</summary>
+    public static TheoryData<string, bool, int> Formats
+    {
+        get
+        {
+            var data = new TheoryData<string, bool, int>();
+            foreach ((string name, QuantizeConfig config) in ContractCases.Configs)
+            {
+                int cycles = config is Int4WeightOnlyConfig { UseHqq: false } or Float8WeightOnlyConfig ? 1000 : 50;
+                data.Add(name, false, cycles);
+                data.Add(name, true, cycles);
+            }
+
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Formats))]
+    public void No_format_leaves_a_tensor(string name, bool isSealed, int cycles) => AssertLeavesNothing(
+        isSealed,
+        cycles,
+        model => ModelQuantizer.Quantize(model, ModuleRules.All(ContractCases.Configs[name]), ContractCases.Catalog, new()),
+        width: 128);
 
     [Theory]
     [InlineData(false)]
@@ -74,9 +103,10 @@ public sealed class LeakTests
         }
     }
 
-    private static void AssertLeavesNothing(bool isSealed, int cycles, Action<nn.Module<Tensor, Tensor>> use)
+    private static void AssertLeavesNothing(
+        bool isSealed, int cycles, Action<nn.Module<Tensor, Tensor>> use, int width = 64)
     {
-        Live(isSealed, 64, use);
+        Live(isSealed, width, use);
         Assert.Equal(Left(_ => { }), Left(use));
 
         long Left(Action<nn.Module<Tensor, Tensor>> between)
@@ -84,7 +114,7 @@ public sealed class LeakTests
             long before = LiveTensors.Count();
             for (int i = 0; i < cycles; i++)
             {
-                Live(isSealed, 64, between);
+                Live(isSealed, width, between);
             }
 
             return LiveTensors.Count() - before;

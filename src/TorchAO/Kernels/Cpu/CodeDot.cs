@@ -94,15 +94,7 @@ internal static unsafe class CodeDot
                 Vector512<float> w1 = Load512<TZeros>(row.Codes + k + 16, zero) * scale;
                 Vector512<float> w2 = Load512<TZeros>(row.Codes + k + 32, zero) * scale;
                 Vector512<float> w3 = Load512<TZeros>(row.Codes + k + 48, zero) * scale;
-                float* activations = x + k;
-                for (int i = 0; i < m; i++, activations += stride)
-                {
-                    Vector512<float> even = Vector512.Load(activations) * w0;
-                    Vector512<float> odd = Vector512.Load(activations + 16) * w1;
-                    even = Vector512.MultiplyAddEstimate(Vector512.Load(activations + 32), w2, even);
-                    odd = Vector512.MultiplyAddEstimate(Vector512.Load(activations + 48), w3, odd);
-                    total[i] += even + odd;
-                }
+                VectorProduct.Add512(w0, w1, w2, w3, x + k, stride, m, total);
             }
 
             for (; k + 16 <= end; k += 16)
@@ -162,15 +154,7 @@ internal static unsafe class CodeDot
                 Vector256<float> w1 = Load256<TZeros>(row.Codes + k + 8, zero) * scale;
                 Vector256<float> w2 = Load256<TZeros>(row.Codes + k + 16, zero) * scale;
                 Vector256<float> w3 = Load256<TZeros>(row.Codes + k + 24, zero) * scale;
-                float* activations = x + k;
-                for (int i = 0; i < m; i++, activations += stride)
-                {
-                    Vector256<float> even = Vector256.Load(activations) * w0;
-                    Vector256<float> odd = Vector256.Load(activations + 8) * w1;
-                    even = Vector256.MultiplyAddEstimate(Vector256.Load(activations + 16), w2, even);
-                    odd = Vector256.MultiplyAddEstimate(Vector256.Load(activations + 24), w3, odd);
-                    total[i] += even + odd;
-                }
+                VectorProduct.Add256(w0, w1, w2, w3, x + k, stride, m, total);
             }
 
             for (; k + 8 <= end; k += 8)

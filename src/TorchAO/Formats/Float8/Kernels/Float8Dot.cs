@@ -27,17 +27,17 @@ internal static unsafe class Float8Dot
     /// <param name="y">Receives m results.</param>
     public static void Best(in Float8Row row, float* x, long stride, int m, float* y)
     {
-        if (Vector512.IsHardwareAccelerated)
+        switch (VectorProduct.BestLanes)
         {
-            Wide512(row, x, stride, m, y);
-        }
-        else if (Vector256.IsHardwareAccelerated)
-        {
-            Wide256(row, x, stride, m, y);
-        }
-        else
-        {
-            Scalar(row, x, stride, m, y);
+            case 16:
+                Wide512(row, x, stride, m, y);
+                break;
+            case 8:
+                Wide256(row, x, stride, m, y);
+                break;
+            default:
+                Scalar(row, x, stride, m, y);
+                break;
         }
     }
 
@@ -73,15 +73,7 @@ internal static unsafe class Float8Dot
             Vector512<float> w1 = Decode512(row, codes + 16);
             Vector512<float> w2 = Decode512(row, codes + 32);
             Vector512<float> w3 = Decode512(row, codes + 48);
-            float* activations = x + k;
-            for (int i = 0; i < m; i++, activations += stride)
-            {
-                Vector512<float> even = Vector512.Load(activations) * w0;
-                Vector512<float> odd = Vector512.Load(activations + 16) * w1;
-                even = Vector512.MultiplyAddEstimate(Vector512.Load(activations + 32), w2, even);
-                odd = Vector512.MultiplyAddEstimate(Vector512.Load(activations + 48), w3, odd);
-                sums[i] += even + odd;
-            }
+            VectorProduct.Add512(w0, w1, w2, w3, x + k, stride, m, sums);
         }
 
         AddOneByOne(row, k, row.Length, x, stride, m, y);
@@ -115,15 +107,7 @@ internal static unsafe class Float8Dot
             Vector256<float> w1 = Decode256(row, codes + 8);
             Vector256<float> w2 = Decode256(row, codes + 16);
             Vector256<float> w3 = Decode256(row, codes + 24);
-            float* activations = x + k;
-            for (int i = 0; i < m; i++, activations += stride)
-            {
-                Vector256<float> even = Vector256.Load(activations) * w0;
-                Vector256<float> odd = Vector256.Load(activations + 8) * w1;
-                even = Vector256.MultiplyAddEstimate(Vector256.Load(activations + 16), w2, even);
-                odd = Vector256.MultiplyAddEstimate(Vector256.Load(activations + 24), w3, odd);
-                sums[i] += even + odd;
-            }
+            VectorProduct.Add256(w0, w1, w2, w3, x + k, stride, m, sums);
         }
 
         AddOneByOne(row, k, row.Length, x, stride, m, y);

@@ -24,9 +24,6 @@ internal static unsafe class Int4Dot
     /// <summary>Codes in one int32 lane, all of which must share a scale.</summary>
     public const int LaneCodes = 8;
 
-    /// <summary>The lanes of the widest vector that this processor runs at full speed: 16, 8, or 0 for the scalar path.</summary>
-    public static int BestLanes => Vector512.IsHardwareAccelerated ? 16 : Vector256.IsHardwareAccelerated ? 8 : 0;
-
     /// <summary>The reference: the definition, in order, one element at a time, over activations in their own order.</summary>
     internal static void Scalar(in Int4Row row, float* x, int m, float* y)
     {
@@ -157,7 +154,7 @@ internal static unsafe class Int4Dot
         return even + odd;
     }
 
-    // The eight decoded vectors stay in registers and serve all activation rows; two chains of multiply-adds a row hide
+    // The eight decoded vectors stay in registers and serve all activation rows; four chains of multiply-adds a row hide
     // their latency. The scale is applied to the block's sum, once for 8 codes.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddBlock512(
@@ -173,15 +170,9 @@ internal static unsafe class Int4Dot
         Vector512<float> w7 = Decode512(codes >>> 28);
         for (int i = 0; i < m; i++, x += stride)
         {
-            Vector512<float> even = Vector512.Load(x) * w0;
-            Vector512<float> odd = Vector512.Load(x + 16) * w1;
-            even = Vector512.MultiplyAddEstimate(Vector512.Load(x + 32), w2, even);
-            odd = Vector512.MultiplyAddEstimate(Vector512.Load(x + 48), w3, odd);
-            even = Vector512.MultiplyAddEstimate(Vector512.Load(x + 64), w4, even);
-            odd = Vector512.MultiplyAddEstimate(Vector512.Load(x + 80), w5, odd);
-            even = Vector512.MultiplyAddEstimate(Vector512.Load(x + 96), w6, even);
-            odd = Vector512.MultiplyAddEstimate(Vector512.Load(x + 112), w7, odd);
-            sums[i] = Vector512.MultiplyAddEstimate(even + odd, scales, sums[i]);
+            Vector512<float> low = VectorProduct.Sum512(w0, w1, w2, w3, x);
+            Vector512<float> high = VectorProduct.Sum512(w4, w5, w6, w7, x + 64);
+            sums[i] = Vector512.MultiplyAddEstimate(low + high, scales, sums[i]);
         }
     }
 
@@ -247,15 +238,9 @@ internal static unsafe class Int4Dot
         Vector256<float> w7 = Decode256(codes >>> 28);
         for (int i = 0; i < m; i++, x += stride)
         {
-            Vector256<float> even = Vector256.Load(x) * w0;
-            Vector256<float> odd = Vector256.Load(x + 8) * w1;
-            even = Vector256.MultiplyAddEstimate(Vector256.Load(x + 16), w2, even);
-            odd = Vector256.MultiplyAddEstimate(Vector256.Load(x + 24), w3, odd);
-            even = Vector256.MultiplyAddEstimate(Vector256.Load(x + 32), w4, even);
-            odd = Vector256.MultiplyAddEstimate(Vector256.Load(x + 40), w5, odd);
-            even = Vector256.MultiplyAddEstimate(Vector256.Load(x + 48), w6, even);
-            odd = Vector256.MultiplyAddEstimate(Vector256.Load(x + 56), w7, odd);
-            sums[i] = Vector256.MultiplyAddEstimate(even + odd, scales, sums[i]);
+            Vector256<float> low = VectorProduct.Sum256(w0, w1, w2, w3, x);
+            Vector256<float> high = VectorProduct.Sum256(w4, w5, w6, w7, x + 32);
+            sums[i] = Vector256.MultiplyAddEstimate(low + high, scales, sums[i]);
         }
     }
 

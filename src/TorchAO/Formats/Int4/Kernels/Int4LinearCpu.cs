@@ -28,7 +28,7 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
     {
         var problem = new CpuProblem(input, weight.Shape, weight.GroupSize);
         using var operands = new FloatOperands(input, bias, problem.N);
-        int lanes = Int4Dot.BestLanes;
+        int lanes = VectorProduct.BestLanes;
         using Tensor? panel = lanes == 0 ? null : Permute(operands.Input, problem, lanes);
         using Tensor? sums = weight.ZeroPoint is null ? null : GroupSums.Of(operands.Input, problem);
         ZeroPointRows? zeroPoints = weight.ZeroPoint is { } zeroPoint
