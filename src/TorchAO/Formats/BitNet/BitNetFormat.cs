@@ -14,7 +14,8 @@ internal sealed class BitNetFormat : Format<BitNetTensor>
 
     public override string Summary => "-1, 0 and 1 times one scale a weight, for models trained so (BitNet b1.58); 2 bits a weight";
 
-    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new BitNetWeightOnlyHandler()];
+    public override IReadOnlyList<IQuantizeHandler> Handlers { get; } =
+        [new BitNetWeightOnlyHandler(), new Int8DynamicActivationBitNetWeightHandler()];
 
     protected override IReadOnlyList<ILinearKernel<BitNetTensor>> LinearKernels { get; } = [new BitNetLinearCpu()];
 

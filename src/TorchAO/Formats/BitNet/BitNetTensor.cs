@@ -31,6 +31,10 @@ internal sealed class BitNetTensor : QuantizedTensor
     /// <summary>Gets the scale, float32 <c>[1, 1]</c>.</summary>
     public Tensor Scale => Components[1].Value;
 
+    /// <summary>Predicts the bytes of all components.</summary>
+    public static long PredictBytes(in WeightFacts weight) =>
+        (weight.OutFeatures * BitStreamRows.RowBytes(weight.InFeatures, BitNetGrid.Bits)) + sizeof(float);
+
     public override JsonObject DescribeParameters() => [];
 
     public override Tensor Dequantize(ScalarType? dtype = null) => RowBlocks.Compute(Shape[0], Shape[1], (start, count) =>

@@ -1,5 +1,4 @@
 using TorchAO.Configuration;
-using TorchAO.Primitives;
 using TorchAO.Tensors;
 
 namespace TorchAO.Formats.BitNet;
@@ -7,8 +6,7 @@ namespace TorchAO.Formats.BitNet;
 /// <summary>Stores linear weights as −1, 0 and 1 times their mean magnitude; activations stay as they are.</summary>
 /// <remarks>
 /// For models that were trained with such weights (Ma et al. 2024, arXiv:2402.17764); others lose their sense. The weights of
-/// torchao's <c>bitnet_training</c> and its <c>BitNetPacked2bitLinearWeight</c>; rounding the activations to int8 as well is a
-/// scheme of its own.
+/// torchao's <c>bitnet_training</c>; <see cref="Int8DynamicActivationBitNetWeightConfig"/> rounds activations as well.
 /// </remarks>
 public sealed record BitNetWeightOnlyConfig : QuantizeConfig;
 
@@ -20,8 +18,7 @@ internal sealed class BitNetWeightOnlyHandler : QuantizeHandler<BitNetWeightOnly
 
     protected override string? ReasonToSkip(in WeightFacts weight, BitNetWeightOnlyConfig config) => null;
 
-    protected override long PredictBytes(in WeightFacts weight, BitNetWeightOnlyConfig config) =>
-        (weight.OutFeatures * BitStreamRows.RowBytes(weight.InFeatures, BitNetGrid.Bits)) + sizeof(float);
+    protected override long PredictBytes(in WeightFacts weight, BitNetWeightOnlyConfig config) => BitNetTensor.PredictBytes(weight);
 
     protected override long GroupSize(in WeightFacts weight, BitNetWeightOnlyConfig config) => weight.InFeatures;
 

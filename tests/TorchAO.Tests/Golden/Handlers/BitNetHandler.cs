@@ -12,7 +12,8 @@ internal sealed class BitNetHandler : IGoldenHandler
 
     public void Run(GoldenCase recorded, GoldenRun run)
     {
-        using QuantizedLinear layer = WeightOnly.Layer(new BitNetWeightOnlyConfig(), run.Input("w"), null);
+        var config = new Int8DynamicActivationBitNetWeightConfig();
+        using QuantizedLinear layer = DynamicActivationLinearHandler.Layer(config, run.Input("w"), null);
         var weight = (BitNetTensor)layer.Weight;
         Tensor codes = weight.UnpackCodes(0, weight.Shape[0]);
         run.Expect("scale", weight.Scale.squeeze());

@@ -96,7 +96,7 @@ internal sealed class DynamicActivationLinearHandler : IGoldenHandler
         }
     }
 
-    private static QuantizedLinear Layer(QuantizeConfig config, Tensor weight, Tensor? bias)
+    public static QuantizedLinear Layer(QuantizeConfig config, Tensor weight, Tensor? bias)
     {
         IQuantizeHandler handler = BuiltInFormats.Catalog.Handler(config);
         QuantizedTensor quantized = handler.Quantize(weight, config);

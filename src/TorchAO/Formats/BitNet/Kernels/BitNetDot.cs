@@ -91,19 +91,8 @@ internal static unsafe class BitNetDot
         for (int k = 0; k < length; k += Step, codes += StepBytes)
         {
             Vector512<int> bytes = ByteLanes.Widen512(Whole(codes, length - k, last));
-            Vector512<float> w0 = Decode512(bytes >>> 6);
-            Vector512<float> w1 = Decode512(bytes >>> 4);
-            Vector512<float> w2 = Decode512(bytes >>> 2);
-            Vector512<float> w3 = Decode512(bytes);
-            float* activations = x + k;
-            for (int i = 0; i < m; i++, activations += stride)
-            {
-                Vector512<float> even = Vector512.Load(activations) * w0;
-                Vector512<float> odd = Vector512.Load(activations + 16) * w1;
-                even = Vector512.MultiplyAddEstimate(Vector512.Load(activations + 32), w2, even);
-                odd = Vector512.MultiplyAddEstimate(Vector512.Load(activations + 48), w3, odd);
-                sums[i] += even + odd;
-            }
+            VectorProduct.Add512(
+                Decode512(bytes >>> 6), Decode512(bytes >>> 4), Decode512(bytes >>> 2), Decode512(bytes), x + k, stride, m, sums);
         }
 
         for (int i = 0; i < m; i++)
