@@ -18,7 +18,7 @@ internal static class ModelQuantizer
     {
         IReadOnlyList<LayerPlan> plans = QuantizePlan.Make(model, rules, catalog, options);
         QuantizePlan.RequireCoverage(model, new([.. plans.Select(plan => plan.Report)]), options);
-        return Quantize(plans, catalog, options, plan => plan.Site.Linear!.weight!.detach());
+        return Quantize(plans, catalog, options, plan => plan.Site.FloatWeight!.detach());
     }
 
     /// <summary>Carries a plan out.</summary>
@@ -46,10 +46,10 @@ internal static class ModelQuantizer
         LinearSite[] sites = [.. ModuleWalker.Find(model).Where(site => site.Executor is not null)];
         foreach (LinearSite site in sites)
         {
-            if (site.Layer is not Linear && site.ReasonNotToSwap(typeof(Linear)) is { } reason)
+            if (site.Layer is not Linear && site.ReasonNotToSwap(site.FloatType) is { } reason)
             {
                 throw new QuantizationException(
-                    $"module '{site.Name}': a Linear cannot take its place: {reason}. Call Dequantize() on the layer itself and " +
+                    $"module '{site.Name}': a {site.FloatType.Name} cannot take its place: {reason}. Call Dequantize() on the layer itself and " +
                     "store the result; nothing was changed.");
             }
         }
@@ -103,7 +103,11 @@ internal static class ModelQuantizer
         QuantizedTensor? quantized = null;
         try
         {
-            LayerPlacement.RequireBiasFits(plan.Site);
+            if (plan.Site.Linear is not null)
+            {
+                LayerPlacement.RequireBiasFits(plan.Site);
+            }
+
             using Tensor moved = weight.to(plan.Device!);
             quantized = plan.Handler!.Quantize(moved, plan.Report.Config!);
             double? noise = options.MeasureError ? SignalToNoise(moved, quantized) : null;
