@@ -28,7 +28,8 @@ internal static class QuantizedModelReader
         foreach ((LinearSite site, WeightRecord weight) in layers)
         {
             options.CancellationToken.ThrowIfCancellationRequested();
-            Device device = site.Linear!.weight!.device_type == DeviceType.META ? meta : site.Linear.weight.device;
+            Device own = site.FloatWeight!.device;
+            Device device = own.type == DeviceType.META ? meta : own;
             LayerReport row = assembly.Add(
                 site, Read(file, weight, catalog, device), weight.Activation, weight.Config?.ToJsonString());
             options.Progress?.Report(row);
@@ -58,7 +59,7 @@ internal static class QuantizedModelReader
     private static List<(LinearSite Site, WeightRecord Weight)> MatchLayers(QuantizedFile file, ModelState state)
     {
         var byWeight = new Dictionary<string, LinearSite>(StringComparer.Ordinal);
-        foreach (LinearSite site in state.Tree.Sites.Where(site => site.Linear is not null))
+        foreach (LinearSite site in state.Tree.Sites.Where(site => site.FloatWeight is not null))
         {
             foreach (string name in ModelState.WeightNames(site))
             {
@@ -73,13 +74,13 @@ internal static class QuantizedModelReader
             if (!byWeight.TryGetValue(weight.Name, out LinearSite? site))
             {
                 throw new CheckpointException(
-                    CheckpointError.UnexpectedTensor, where, "the model has no linear layer for a quantized weight",
+                    CheckpointError.UnexpectedTensor, where, "the model has no layer for a quantized weight",
                     $"a {weight.Format} weight [{string.Join(", ", weight.Shape)}]",
                     $"the weight of a layer; near: {NearNames.List(weight.Name, byWeight.Keys)}",
                     "Build the model from the checkpoint's own configuration.");
             }
 
-            Tensor own = site.Linear!.weight!;
+            Tensor own = site.FloatWeight!;
             if (!weight.Shape.SequenceEqual(own.shape))
             {
                 throw new CheckpointException(
@@ -94,6 +95,13 @@ internal static class QuantizedModelReader
                     CheckpointError.DTypeMismatch, where, "the weight that was quantized had another type than the model",
                     $"{weight.DType}", $"{own.dtype}",
                     $"Build the model in {weight.DType}, for instance with model.to({weight.DType}) before loading.");
+            }
+
+            if (site.Kind == ModuleKinds.Embedding && site.ReasonNotToSwap(site.QuantizedType) is { } reason)
+            {
+                throw new QuantizationException(
+                    $"module '{site.Name}': the file has quantized rows for it, and a QuantizedEmbedding cannot take its place: " +
+                    $"{reason}. Hold the embedding in a place of type Module<Tensor, Tensor>; nothing was changed.");
             }
 
             layers.Add((site, weight));

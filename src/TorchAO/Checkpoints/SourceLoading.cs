@@ -48,7 +48,7 @@ internal static class SourceLoading
             plan =>
             {
                 NativeHeap.Trim(); // what the layer before needed is not needed any more
-                return Read(source, weights[plan.Site], plan.Site.Linear!.weight!.dtype, plan.Device!);
+                return Read(source, weights[plan.Site], plan.Site.FloatWeight!.dtype, plan.Device!);
             },
             () =>
             {

@@ -45,6 +45,11 @@ internal static class LayerPlacement
     /// <summary>Places a quantized weight in a layer, at every place that holds it.</summary>
     public static LayerOutcome Place(LinearSite site, LinearExecutor executor)
     {
+        if (site.Layer is Embedding embedding)
+        {
+            return Place(site, embedding, executor);
+        }
+
         Linear linear = site.Linear!;
         bool isShared = site.TiedTo is not null || site.Share.Holders-- > 1;
         if (site.ReasonNotToSwap(typeof(QuantizedLinear)) is not null)
@@ -92,6 +97,13 @@ internal static class LayerPlacement
             return;
         }
 
+        if (site.Layer is QuantizedEmbedding table)
+        {
+            Swap(site, table.Dequantize(), table.training);
+            table.Dispose();
+            return;
+        }
+
         var quantized = (QuantizedLinear)site.Layer;
         using IDisposable noGradient = no_grad();
         Parameter weight = LinearParameters.Adopt(quantized.Weight.Dequantize(), requiresGrad: true);
@@ -103,6 +115,23 @@ internal static class LayerPlacement
         }
 
         quantized.Dispose();
+    }
+
+    // The table lives in libtorch, so a linear layer that is tied to it holds it through an object of its own.
+    private static LayerOutcome Place(LinearSite site, Embedding embedding, LinearExecutor executor)
+    {
+        Swap(site, new QuantizedEmbedding(executor), embedding.training);
+        embedding.Dispose();
+        return LayerOutcome.Swapped;
+    }
+
+    private static void Swap(LinearSite site, nn.Module replacement, bool isTraining)
+    {
+        replacement.train(isTraining);
+        foreach (ModuleSlot slot in site.Slots)
+        {
+            slot.Set(replacement);
+        }
     }
 
     private static void MoveBias(Linear linear, Device device)

@@ -34,10 +34,10 @@ internal sealed class ModelAssembly(FormatCatalog catalog) : IDisposable
         LinearExecutor executor = catalog.Format(weight.Format).CreateExecutor(weight, activation: activation);
         executor.Origin = origin;
         long before = weight.Shape[0] * weight.Shape[1] * ScalarTypes.Of(weight.DType).Bytes;
-        string? blocked = site.ReasonNotToSwap(typeof(Modules.QuantizedLinear));
+        string? blocked = site.ReasonNotToSwap(site.QuantizedType);
         var report = new LayerReport(
             site.Name, site.Layer.GetType().Name, blocked is null ? LayerOutcome.Swapped : LayerOutcome.InPlace, weight.Format,
-            null, executor.Explain(1, weight.DType).ToString(), blocked is null ? null : $"in place: {blocked}", before, weight.Bytes);
+            null, site.ExplainKernel(executor), blocked is null ? null : $"in place: {blocked}", before, weight.Bytes);
         layers.Add((site, report, executor));
         return report;
     }

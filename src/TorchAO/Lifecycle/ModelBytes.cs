@@ -28,6 +28,7 @@ internal static class ModelBytes
         LinearExecutor? executor = module switch
         {
             QuantizedLinear quantized => quantized.Executor,
+            QuantizedEmbedding embedding => embedding.Executor,
             Linear linear => InPlaceLinear.Find(linear),
             _ => null,
         };
@@ -36,7 +37,12 @@ internal static class ModelBytes
             return module.parameters(recurse: false).Concat<Tensor>(module.buffers(recurse: false));
         }
 
-        Tensor? bias = module is QuantizedLinear swapped ? swapped.Bias : QuantizedPlaceholder.BiasOf((Linear)module);
+        Tensor? bias = module switch
+        {
+            QuantizedLinear swapped => swapped.Bias,
+            Linear linear => QuantizedPlaceholder.BiasOf(linear),
+            _ => null,
+        };
         IEnumerable<Tensor> weight = executor.Weight.Components.Select(component => component.Value);
         return bias is null ? weight : weight.Append(bias);
     }

@@ -20,7 +20,7 @@ internal static class ModelQuantizer
     {
         IReadOnlyList<LayerPlan> plans = QuantizePlan.Make(model, rules, catalog, options);
         QuantizePlan.RequireCoverage(model, new([.. plans.Select(plan => plan.Report)]), options);
-        return Quantize(plans, catalog, options, plan => plan.Site.Linear!.weight!.detach());
+        return Quantize(plans, catalog, options, plan => plan.Site.FloatWeight!.detach());
     }
 
     /// <summary>Carries a plan out.</summary>
@@ -48,10 +48,10 @@ internal static class ModelQuantizer
         LinearSite[] sites = [.. ModuleWalker.Find(model).Where(site => site.Executor is not null)];
         foreach (LinearSite site in sites)
         {
-            if (site.Layer is not Linear && site.ReasonNotToSwap(typeof(Linear)) is { } reason)
+            if (site.Layer is not Linear && site.ReasonNotToSwap(site.FloatType) is { } reason)
             {
                 throw new QuantizationException(
-                    $"module '{site.Name}': a Linear cannot take its place: {reason}. Call Dequantize() on the layer itself and " +
+                    $"module '{site.Name}': a {site.FloatType.Name} cannot take its place: {reason}. Call Dequantize() on the layer itself and " +
                     "store the result; nothing was changed.");
             }
         }

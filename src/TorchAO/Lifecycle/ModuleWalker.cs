@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Lifecycle;
 
-/// <summary>Finds the linear layers of any model, with their full names and every place that holds them.</summary>
+/// <summary>Finds the linear layers and embeddings of any model, with their full names and every place that holds them.</summary>
 /// <remarks>
 /// A module's children are those it registered, and the modules in its fields: single, in arrays, lists and dictionaries.
 /// A layer that is met again, by whatever name, is the same site; a container that is met again is not walked twice.
@@ -30,10 +30,10 @@ internal sealed class ModuleWalker
     {
     }
 
-    /// <summary>Lists the linear layers of a model in the order in which it registered them.</summary>
+    /// <summary>Lists the linear layers and embeddings of a model in the order in which it registered them.</summary>
     public static IReadOnlyList<LinearSite> Find(nn.Module model) => Explore(model).Sites;
 
-    /// <summary>Lists the linear layers of a model and all its other modules, in the order in which it registered them.</summary>
+    /// <summary>Lists the linear layers and embeddings of a model, and all its other modules, in the order in which it registered them.</summary>
     public static ModelTree Explore(nn.Module model)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -57,7 +57,8 @@ internal sealed class ModuleWalker
             ? name[1..name.IndexOf('>', StringComparison.Ordinal)]
             : name;
 
-    private static bool IsLayer(nn.Module module) => module is Linear or QuantizedLinear || IsOpaque(module);
+    private static bool IsLayer(nn.Module module) => module is Linear or QuantizedLinear or Embedding or QuantizedEmbedding
+        || IsOpaque(module);
 
     // These keep their linear layers inside libtorch, where neither road leads.
     private static bool IsOpaque(nn.Module module) => module is MultiheadAttention
@@ -71,14 +72,7 @@ internal sealed class ModuleWalker
         }
 
         modules.Add((prefix, module));
-        foreach ((string name, Parameter parameter) in module.named_parameters(recurse: false))
-        {
-            if (StorageOf(parameter) is { } storage)
-            {
-                otherHolders.TryAdd(storage, Join(prefix, CleanName(name)));
-            }
-        }
-
+        RememberParameters(prefix, module);
         var names = new Dictionary<nn.Module, string>(ReferenceEqualityComparer.Instance);
         var slots = new Dictionary<nn.Module, List<ModuleSlot>>(ReferenceEqualityComparer.Instance);
         foreach ((string name, nn.Module child) in module.named_children())
@@ -97,11 +91,28 @@ internal sealed class ModuleWalker
             string fullName = Join(prefix, name);
             if (IsLayer(child))
             {
+                if (child is Embedding)
+                {
+                    RememberParameters(fullName, child);
+                }
+
                 Meet(fullName, child, slots[child]);
             }
             else
             {
                 Walk(fullName, child);
+            }
+        }
+    }
+
+    // A linear layer whose weight one of these is must not take it along.
+    private void RememberParameters(string prefix, nn.Module module)
+    {
+        foreach ((string name, Parameter parameter) in module.named_parameters(recurse: false))
+        {
+            if (StorageOf(parameter) is { } storage)
+            {
+                otherHolders.TryAdd(storage, Join(prefix, CleanName(name)));
             }
         }
     }

@@ -9,6 +9,10 @@ public sealed record QuantizeOptions
     /// <value><see langword="null"/> (the default) takes all. The counterpart of torchao's <c>filter_fn</c>.</value>
     public Func<string, torch.nn.Module, bool>? Filter { get; init; }
 
+    /// <summary>Gets which kinds of modules are looked at; rules, filter, coverage and report see no others.</summary>
+    /// <value><see cref="ModuleKinds.Linear"/> by default, as in torchao.</value>
+    public ModuleKinds Modules { get; init; } = ModuleKinds.Linear;
+
     /// <summary>Gets where quantized layers go.</summary>
     /// <value><see langword="null"/> (the default) leaves each where its weight is; a rule's own device goes first.</value>
     public torch.Device? Device { get; init; }

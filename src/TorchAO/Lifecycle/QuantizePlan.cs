@@ -52,8 +52,16 @@ internal sealed class QuantizePlan
 
     private static IReadOnlyList<LayerPlan> Make(IReadOnlyList<LinearSite> sites, QuantizePlan plan)
     {
-        plan.RequireRules(sites);
-        return [.. sites.Select(plan.Decide)];
+        ModuleKinds kinds = plan.options.Modules;
+        if (kinds == ModuleKinds.None || (kinds & ~(ModuleKinds.Linear | ModuleKinds.Embedding)) != 0)
+        {
+            throw new QuantizationException(
+                $"QuantizeOptions.Modules is {kinds}, expected Linear, Embedding or both; nothing was changed.");
+        }
+
+        LinearSite[] asked = [.. sites.Where(site => kinds.HasFlag(site.Kind))];
+        plan.RequireRules(asked);
+        return [.. asked.Select(plan.Decide)];
     }
 
     /// <summary>Checks that enough of a model is quantized.</summary>
@@ -75,7 +83,7 @@ internal sealed class QuantizePlan
             $". Seen: {seen}. Change the rules, the config or MinimumCoverage; nothing was changed.");
     }
 
-    private void RequireRules(IReadOnlyList<LinearSite> sites)
+    private void RequireRules(LinearSite[] sites)
     {
         for (int i = 0; i < rules.Count; i++)
         {
@@ -89,7 +97,7 @@ internal sealed class QuantizePlan
             if (matched.Length == 0)
             {
                 throw new QuantizationException(
-                    $"rule '{pattern}' (number {i + 1}) matches none of the {sites.Count} linear layers; near: " +
+                    $"rule '{pattern}' (number {i + 1}) matches none of the {sites.Length} {(options.Modules == ModuleKinds.Linear ? "linear " : "")}layers; near: " +
                     $"{NearNames.List(pattern, sites.Select(site => site.Name))}. Correct the pattern or remove the rule; " +
                     "nothing was changed.");
             }
@@ -125,12 +133,17 @@ internal sealed class QuantizePlan
             return Leave(LayerOutcome.Excluded, "the filter excludes it");
         }
 
-        if (site.Linear is not { } linear)
+        if (site.Layer is not (Linear or Embedding))
         {
             return Leave(LayerOutcome.Skipped, ReasonOfOpaque(site.Layer));
         }
 
-        Tensor weight = linear.weight ?? throw new QuantizationException($"module '{site.Name}': the layer has no weight.");
+        if (site.Layer is Embedding && ReasonToSkipEmbedding(site, config) is { } obstacle)
+        {
+            return Leave(LayerOutcome.Skipped, obstacle);
+        }
+
+        Tensor weight = site.FloatWeight ?? throw new QuantizationException($"module '{site.Name}': the layer has no weight.");
         if (weight.IsInvalid)
         {
             throw new ObjectDisposedException(site.Name, $"module '{site.Name}': the weight was disposed; quantize a living model.");
@@ -165,7 +178,9 @@ internal sealed class QuantizePlan
         WeightFacts facts = WeightFacts.Of(weight) with { Device = device.type };
         return ReasonToSkip(site, config, handler, facts) is { } reason
             ? Leave(LayerOutcome.Skipped, reason)
-            : DecideFitting(site, config, handler, facts, device);
+            : site.Layer is Embedding
+                ? DecideEmbedding(site, config, handler, facts, device)
+                : DecideFitting(site, config, handler, facts, device);
     }
 
     // TorchSharp knows neither the count of heads nor the other arguments, so that no module of ours could take the place;
@@ -245,6 +260,36 @@ internal sealed class QuantizePlan
             device);
     }
 
+    private string? ReasonToSkipEmbedding(LinearSite site, QuantizeConfig config)
+    {
+        if (catalog.Handler(config).Activation(config) is not null)
+        {
+            return "the config rounds activations, which an embedding does not have; give embeddings a weight-only config";
+        }
+
+        return site.ReasonNotToSwap(site.QuantizedType) is { } blocked
+            ? $"{blocked}; hold the embedding in a place of type Module<Tensor, Tensor>"
+            : null;
+    }
+
+    private LayerPlan DecideEmbedding(
+        LinearSite site, QuantizeConfig config, IQuantizeHandler handler, WeightFacts facts, Device device)
+    {
+        if (!isStreamed)
+        {
+            RequireFinite(site);
+        }
+
+        string? reason = site.Aliases.Count == 0 ? null : $"shared with {string.Join(", ", site.Aliases)}";
+        return new LayerPlan(
+            site,
+            new LayerReport(
+                site.Name, site.Layer.GetType().Name, LayerOutcome.Swapped, handler.FormatName, config,
+                LinearSite.RowLookup, reason, facts.Bytes, handler.PredictBytes(facts, config)),
+            handler,
+            device);
+    }
+
     private LayerPlan DecideQuantized(LinearSite site, LinearExecutor executor, ModuleRule? rule)
     {
         QuantizedTensor weight = executor.Weight;
@@ -261,7 +306,7 @@ internal sealed class QuantizePlan
         long before = weight.Shape[0] * weight.Shape[1] * Runtime.Libtorch.ScalarTypes.Of(weight.DType).Bytes;
         return new LayerPlan(site, new LayerReport(
             site.Name, site.Layer.GetType().Name, LayerOutcome.AlreadyQuantized, weight.Format, rule?.Config,
-            executor.Explain(1, weight.DType).ToString(), "quantized before this call", before, weight.Bytes), null, null);
+            site.ExplainKernel(executor), "quantized before this call", before, weight.Bytes), null, null);
     }
 
     // One row through the same handler has the same parameters if the config is the one that made the weight.
@@ -285,7 +330,7 @@ internal sealed class QuantizePlan
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable noGradient = no_grad();
-        Tensor weight = site.Linear!.weight!;
+        Tensor weight = site.FloatWeight!;
         long bad = weight.numel() - weight.isfinite().count_nonzero().item<long>();
         if (bad > 0)
         {

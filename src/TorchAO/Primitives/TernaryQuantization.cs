@@ -49,12 +49,6 @@ public static class TernaryQuantization
     /// <param name="scale">A scale that broadcasts against the codes.</param>
     /// <param name="dtype">The type of the result.</param>
     /// <returns>Values in the shape of the codes. The caller disposes it.</returns>
-    public static Tensor Dequantize(Tensor codes, Tensor scale, ScalarType dtype = ScalarType.Float32)
-    {
-        ArgumentNullException.ThrowIfNull(codes);
-        ArgumentNullException.ThrowIfNull(scale);
-        using IDisposable noGrad = no_grad();
-        using DisposeScope scope = NewDisposeScope();
-        return (codes.to_type(ScalarType.Float32) * scale).to_type(dtype).MoveToOuterDisposeScope();
-    }
+    public static Tensor Dequantize(Tensor codes, Tensor scale, ScalarType dtype = ScalarType.Float32) =>
+        Float8Quantization.Dequantize(codes, scale, dtype); // the same arithmetic, whatever the type of the codes
 }

@@ -64,6 +64,18 @@ public abstract class QuantizedTensor : IDisposable
         return dimension == 0 ? NarrowRows(start, length) : NarrowFeatures(start, length);
     }
 
+    /// <summary>Gathers rows (dimension 0), on the codes, without rounding again.</summary>
+    /// <param name="rows">Row numbers <c>[count]</c>, int64 or int32, count ≥ 1; a row may come more than once.</param>
+    /// <returns>A new tensor <c>[count, K]</c> that shares no memory with this one. The caller disposes it.</returns>
+    internal QuantizedTensor SelectRows(Tensor rows) => With([rows.size(0), Shape[1]], DType,
+    [
+        .. Components.Select(component => component with
+        {
+            // A component with one entry for the whole tensor, such as a scale, is copied whole.
+            Value = component.Value.size(0) == Shape[0] ? component.Value.index_select(0, rows) : component.Value.clone(),
+        })
+    ]);
+
     /// <summary>Copies the tensor.</summary>
     /// <param name="device">The device of the copy.</param>
     /// <param name="dtype">The copy's <see cref="DType"/>, this tensor's if absent; codes and scales stay as they are.</param>

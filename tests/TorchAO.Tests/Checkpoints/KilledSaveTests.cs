@@ -34,7 +34,7 @@ public sealed class KilledSaveTests : IDisposable
             Task<string> output = child.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
             DateTime? before = File.Exists(Target) ? File.GetLastWriteTimeUtc(Target) : null;
             WaitFor(child, () => File.Exists(Target) && File.GetLastWriteTimeUtc(Target) != before); // it has saved once
-            WaitFor(child, () => File.Exists(Partial) && new FileInfo(Partial).Length > 0);
+            WaitFor(child, PartialHasBytes);
             Thread.Sleep(round * 2); // another point of the save each time
             child.Kill();
             await child.WaitForExitAsync(TestContext.Current.CancellationToken);
@@ -66,6 +66,19 @@ public sealed class KilledSaveTests : IDisposable
             {
                 model.SaveQuantized(target, probe);
             }
+        }
+    }
+
+    // The child may finish the save, which takes the name away, between any two looks at it.
+    private bool PartialHasBytes()
+    {
+        try
+        {
+            return new FileInfo(Partial).Length > 0;
+        }
+        catch (FileNotFoundException)
+        {
+            return false;
         }
     }
 

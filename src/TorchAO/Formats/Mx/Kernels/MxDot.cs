@@ -107,15 +107,16 @@ internal static unsafe class MxDot
     {
         Vector512<float> sum = Vector512<float>.Zero;
         byte* codes = row.Codes;
-        for (int block = 0, k = 0; k < row.Length; block++)
+        byte* scales = row.Scales;
+        for (float* end = x + row.Length; x < end; scales++)
         {
-            var scale = Vector512.Create(Scale(row.Scales[block]));
-            for (int end = k + row.BlockSize; k < end; k += Step, codes += Step * TCodes.Bits / 8)
+            var scale = Vector512.Create(Scale(*scales));
+            for (int step = 0; step < row.BlockSize; step += Step, x += Step, codes += Step * TCodes.Bits / 8)
             {
                 CodePrefetch.Ahead(codes);
                 TCodes.Load512(codes, out Vector512<float> first, out Vector512<float> second);
-                Vector512<float> part = Vector512.Load(x + k) * first;
-                part = Vector512.MultiplyAddEstimate(Vector512.Load(x + k + 16), second, part);
+                Vector512<float> part = Vector512.Load(x) * first;
+                part = Vector512.MultiplyAddEstimate(Vector512.Load(x + 16), second, part);
                 sum = Vector512.MultiplyAddEstimate(part, scale, sum);
             }
         }
