@@ -81,7 +81,7 @@ internal static class QuantizedModelReader
             }
 
             Tensor own = site.FloatWeight!;
-            if (!weight.Shape.SequenceEqual(own.shape))
+            if (!weight.Shape.SequenceEqual(LinearSite.RowShape(own)))
             {
                 throw new CheckpointException(
                     CheckpointError.ShapeMismatch, where, "a quantized weight does not fit its layer",
@@ -97,11 +97,11 @@ internal static class QuantizedModelReader
                     $"Build the model in {weight.DType}, for instance with model.to({weight.DType}) before loading.");
             }
 
-            if (site.Kind == ModuleKinds.Embedding && site.ReasonNotToSwap(site.QuantizedType) is { } reason)
+            if (site.Kind != ModuleKinds.Linear && site.ReasonNotToSwap(site.QuantizedType) is { } reason)
             {
                 throw new QuantizationException(
-                    $"module '{site.Name}': the file has quantized rows for it, and a QuantizedEmbedding cannot take its place: " +
-                    $"{reason}. Hold the embedding in a place of type Module<Tensor, Tensor>; nothing was changed.");
+                    $"module '{site.Name}': the file has a quantized weight for it, and a {site.QuantizedType.Name} cannot take its " +
+                    $"place: {reason}. Hold the layer in a place of type Module<Tensor, Tensor>; nothing was changed.");
             }
 
             layers.Add((site, weight));

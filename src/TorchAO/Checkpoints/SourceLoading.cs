@@ -48,7 +48,8 @@ internal static class SourceLoading
             plan =>
             {
                 NativeHeap.Trim(); // what the layer before needed is not needed any more
-                return Read(source, weights[plan.Site], plan.Site.FloatWeight!.dtype, plan.Device!);
+                using Tensor weight = Read(source, weights[plan.Site], plan.Site.FloatWeight!.dtype, plan.Device!);
+                return weight.reshape(LinearSite.RowShape(weight));
             },
             () =>
             {

@@ -45,9 +45,12 @@ internal static class LayerPlacement
     /// <summary>Places a quantized weight in a layer, at every place that holds it.</summary>
     public static LayerOutcome Place(LinearSite site, LinearExecutor executor)
     {
-        if (site.Layer is Embedding embedding)
+        switch (site.Layer)
         {
-            return Place(site, embedding, executor);
+            case Embedding embedding:
+                return Place(site, embedding, executor);
+            case Convolution convolution:
+                return Place(site, convolution, executor);
         }
 
         Linear linear = site.Linear!;
@@ -81,10 +84,15 @@ internal static class LayerPlacement
     /// <summary>Says why a layer's bias does not go with its weight, or <see langword="null"/> if it does.</summary>
     public static string? ReasonBiasDoesNotFit(LinearSite site)
     {
-        Linear linear = site.Linear!;
-        return linear.bias is { } bias && (bias.dim() != 1 || bias.size(0) != linear.out_features)
-            ? $"the bias has shape [{string.Join(", ", bias.shape)}], expected [{linear.out_features}], the rows of its weight " +
-              $"[{string.Join(", ", linear.weight!.shape)}]"
+        (Tensor? weight, Tensor? bias) = site.Layer switch
+        {
+            Linear linear => (linear.weight, linear.bias),
+            Convolution convolution => (convolution.weight, convolution.bias),
+            _ => ((Tensor?)null, (Tensor?)null),
+        };
+        return bias is not null && (bias.dim() != 1 || bias.size(0) != weight!.size(0))
+            ? $"the bias has shape [{string.Join(", ", bias.shape)}], expected [{weight!.size(0)}], the rows of its weight " +
+              $"[{string.Join(", ", weight.shape)}]"
             : null;
     }
 
@@ -97,10 +105,16 @@ internal static class LayerPlacement
             return;
         }
 
-        if (site.Layer is QuantizedEmbedding table)
+        nn.Module? whole = site.Layer switch
         {
-            Swap(site, table.Dequantize(), table.training);
-            table.Dispose();
+            QuantizedEmbedding table => table.Dequantize(),
+            QuantizedConvolution convolution => convolution.Dequantize(),
+            _ => null,
+        };
+        if (whole is not null)
+        {
+            Swap(site, whole, site.Layer.training);
+            site.Layer.Dispose();
             return;
         }
 
@@ -122,6 +136,21 @@ internal static class LayerPlacement
     {
         Swap(site, new QuantizedEmbedding(executor), embedding.training);
         embedding.Dispose();
+        return LayerOutcome.Swapped;
+    }
+
+    private static LayerOutcome Place(LinearSite site, Convolution convolution, LinearExecutor executor)
+    {
+        using IDisposable noGradient = no_grad();
+        Parameter? bias = convolution.bias is { } old
+            ? LinearParameters.Adopt(old.detach().to(executor.Weight.Device, disposeAfter: true).clone(), old.requires_grad)
+            : null;
+        Swap(site, new QuantizedConvolution(executor, bias, ConvolutionGeometry.Of(convolution)), convolution.training);
+        if (site.TiedTo is null && site.Share.Holders-- <= 1)
+        {
+            convolution.Dispose(); // otherwise another layer still needs the weight
+        }
+
         return LayerOutcome.Swapped;
     }
 

@@ -27,8 +27,7 @@ internal static class ModelBytes
     {
         LinearExecutor? executor = module switch
         {
-            QuantizedLinear quantized => quantized.Executor,
-            QuantizedEmbedding embedding => embedding.Executor,
+            QuantizedModule quantized => quantized.Executor,
             Linear linear => InPlaceLinear.Find(linear),
             _ => null,
         };
@@ -39,7 +38,7 @@ internal static class ModelBytes
 
         Tensor? bias = module switch
         {
-            QuantizedLinear swapped => swapped.Bias,
+            QuantizedModule swapped => swapped.Bias,
             Linear linear => QuantizedPlaceholder.BiasOf(linear),
             _ => null,
         };

@@ -20,7 +20,11 @@ internal static class ModelQuantizer
     {
         IReadOnlyList<LayerPlan> plans = QuantizePlan.Make(model, rules, catalog, options);
         QuantizePlan.RequireCoverage(model, new([.. plans.Select(plan => plan.Report)]), options);
-        return Quantize(plans, catalog, options, plan => plan.Site.FloatWeight!.detach());
+        return Quantize(plans, catalog, options, plan =>
+        {
+            using Tensor weight = plan.Site.FloatWeight!.detach();
+            return weight.reshape(LinearSite.RowShape(weight));
+        });
     }
 
     /// <summary>Carries a plan out.</summary>

@@ -79,7 +79,7 @@ internal sealed class ModelState
         bool isQuantized = site?.Executor is not null;
         foreach ((string name, Parameter parameter) in module.named_parameters(recurse: false))
         {
-            bool isWeight = site?.Layer is Linear or QuantizedLinear or Embedding or QuantizedEmbedding && name == WeightName;
+            bool isWeight = site?.Layer is Linear or Embedding or Convolution or QuantizedModule && name == WeightName;
             if (!(isQuantized && isWeight))
             {
                 yield return new StateEntry(Full(name), parameter, module, true, isWeight ? site : null);

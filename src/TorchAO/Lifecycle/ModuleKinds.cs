@@ -12,4 +12,10 @@ public enum ModuleKinds
 
     /// <summary>Embedding tables, <c>TorchSharp.Modules.Embedding</c>.</summary>
     Embedding = 2,
+
+    /// <summary>Convolutions, <c>TorchSharp.Modules.Conv1d</c> and <c>Conv2d</c>.</summary>
+    Convolution = 4,
+
+    /// <summary>All of these.</summary>
+    All = Linear | Embedding | Convolution,
 }

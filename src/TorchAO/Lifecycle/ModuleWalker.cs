@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Lifecycle;
 
-/// <summary>Finds the linear layers and embeddings of any model, with their full names and every place that holds them.</summary>
+/// <summary>Finds the layers of any model that may be quantized, with their full names and every place that holds them.</summary>
 /// <remarks>
 /// A module's children are those it registered, and the modules in its fields: single, in arrays, lists and dictionaries.
 /// A layer that is met again, by whatever name, is the same site; a container that is met again is not walked twice.
@@ -30,10 +30,10 @@ internal sealed class ModuleWalker
     {
     }
 
-    /// <summary>Lists the linear layers and embeddings of a model in the order in which it registered them.</summary>
+    /// <summary>Lists the linear layers, embeddings and convolutions of a model in the order in which it registered them.</summary>
     public static IReadOnlyList<LinearSite> Find(nn.Module model) => Explore(model).Sites;
 
-    /// <summary>Lists the linear layers and embeddings of a model, and all its other modules, in the order in which it registered them.</summary>
+    /// <summary>Lists the linear layers, embeddings and convolutions of a model, and all its other modules, in the order in which it registered them.</summary>
     public static ModelTree Explore(nn.Module model)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -57,7 +57,7 @@ internal sealed class ModuleWalker
             ? name[1..name.IndexOf('>', StringComparison.Ordinal)]
             : name;
 
-    private static bool IsLayer(nn.Module module) => module is Linear or QuantizedLinear or Embedding or QuantizedEmbedding
+    private static bool IsLayer(nn.Module module) => module is Linear or Embedding or Convolution or QuantizedModule
         || IsOpaque(module);
 
     // These keep their linear layers inside libtorch, where neither road leads.
@@ -131,7 +131,7 @@ internal sealed class ModuleWalker
         var shares = new Dictionary<nint, WeightShare>();
         foreach (LinearSite site in sites)
         {
-            if (site.Linear?.weight is not { IsInvalid: false } weight)
+            if (site.Layer is Embedding || site.FloatWeight is not { IsInvalid: false } weight)
             {
                 continue;
             }

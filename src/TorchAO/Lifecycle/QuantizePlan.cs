@@ -3,6 +3,7 @@ using TorchAO.Configuration;
 using TorchAO.Formats;
 using TorchAO.Kernels;
 using TorchAO.Modules;
+using TorchAO.Primitives;
 using TorchAO.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -53,10 +54,10 @@ internal sealed class QuantizePlan
     private static IReadOnlyList<LayerPlan> Make(IReadOnlyList<LinearSite> sites, QuantizePlan plan)
     {
         ModuleKinds kinds = plan.options.Modules;
-        if (kinds == ModuleKinds.None || (kinds & ~(ModuleKinds.Linear | ModuleKinds.Embedding)) != 0)
+        if (kinds == ModuleKinds.None || (kinds & ~ModuleKinds.All) != 0)
         {
             throw new QuantizationException(
-                $"QuantizeOptions.Modules is {kinds}, expected Linear, Embedding or both; nothing was changed.");
+                $"QuantizeOptions.Modules is {kinds}, expected Linear, Embedding, Convolution or a combination; nothing was changed.");
         }
 
         LinearSite[] asked = [.. sites.Where(site => kinds.HasFlag(site.Kind))];
@@ -133,12 +134,12 @@ internal sealed class QuantizePlan
             return Leave(LayerOutcome.Excluded, "the filter excludes it");
         }
 
-        if (site.Layer is not (Linear or Embedding))
+        if (site.Layer is not (Linear or Embedding or Convolution))
         {
             return Leave(LayerOutcome.Skipped, ReasonOfOpaque(site.Layer));
         }
 
-        if (site.Layer is Embedding && ReasonToSkipEmbedding(site, config) is { } obstacle)
+        if (ReasonNotToReplace(site, config) is { } obstacle)
         {
             return Leave(LayerOutcome.Skipped, obstacle);
         }
@@ -155,7 +156,7 @@ internal sealed class QuantizePlan
             return Leave(LayerOutcome.Skipped, "the weight is on the meta device and has no values; load it first");
         }
 
-        if (weight.dim() != 2)
+        if (site.Layer is not Convolution && weight.dim() != 2)
         {
             return Leave(
                 LayerOutcome.Skipped,
@@ -178,9 +179,7 @@ internal sealed class QuantizePlan
         WeightFacts facts = WeightFacts.Of(weight) with { Device = device.type };
         return ReasonToSkip(site, config, handler, facts) is { } reason
             ? Leave(LayerOutcome.Skipped, reason)
-            : site.Layer is Embedding
-                ? DecideEmbedding(site, config, handler, facts, device)
-                : DecideFitting(site, config, handler, facts, device);
+            : DecideFitting(site, config, handler, facts, device);
     }
 
     // TorchSharp knows neither the count of heads nor the other arguments, so that no module of ours could take the place;
@@ -233,7 +232,7 @@ internal sealed class QuantizePlan
                 $"module '{site.Name}': {reasonOfBias}. Repair the layer or skip it by a rule; nothing was changed.");
         }
 
-        string? blocked = site.ReasonNotToSwap(typeof(QuantizedLinear));
+        string? blocked = site.ReasonNotToSwap(site.QuantizedType);
         string?[] reasons =
         [
             blocked is null ? null : $"in place: {blocked}",
@@ -252,7 +251,7 @@ internal sealed class QuantizePlan
                 blocked is null ? LayerOutcome.Swapped : LayerOutcome.InPlace,
                 handler.FormatName,
                 config,
-                catalog.Format(handler.FormatName).Explain(problem).ToString(),
+                site.ExplainKernel(problem.Activation, () => catalog.Format(handler.FormatName).Explain(problem).ToString()),
                 reason.Length == 0 ? null : reason,
                 facts.Bytes,
                 handler.PredictBytes(facts, config)),
@@ -260,34 +259,26 @@ internal sealed class QuantizePlan
             device);
     }
 
-    private string? ReasonToSkipEmbedding(LinearSite site, QuantizeConfig config)
+    // Linear layers have a road in place; the other kinds are replaced or left alone.
+    private string? ReasonNotToReplace(LinearSite site, QuantizeConfig config)
     {
-        if (catalog.Handler(config).Activation(config) is not null)
+        if (site.Layer is Linear)
         {
-            return "the config rounds activations, which an embedding does not have; give embeddings a weight-only config";
+            return null;
         }
 
-        return site.ReasonNotToSwap(site.QuantizedType) is { } blocked
-            ? $"{blocked}; hold the embedding in a place of type Module<Tensor, Tensor>"
-            : null;
-    }
-
-    private LayerPlan DecideEmbedding(
-        LinearSite site, QuantizeConfig config, IQuantizeHandler handler, WeightFacts facts, Device device)
-    {
-        if (!isStreamed)
+        ActivationScheme? activation = catalog.Handler(config).Activation(config);
+        string? reason = site.Layer switch
         {
-            RequireFinite(site);
-        }
-
-        string? reason = site.Aliases.Count == 0 ? null : $"shared with {string.Join(", ", site.Aliases)}";
-        return new LayerPlan(
-            site,
-            new LayerReport(
-                site.Name, site.Layer.GetType().Name, LayerOutcome.Swapped, handler.FormatName, config,
-                LinearSite.RowLookup, reason, facts.Bytes, handler.PredictBytes(facts, config)),
-            handler,
-            device);
+            Embedding when activation is not null =>
+                "the config rounds activations, which an embedding does not have; give embeddings a weight-only config",
+            Convolution convolution => ConvolutionGeometry.ReasonUnsupported(convolution)
+                ?? QuantizedConvolution.ReasonNotToRound(activation, ConvolutionGeometry.Of(convolution)),
+            _ => null,
+        };
+        return reason ?? (site.ReasonNotToSwap(site.QuantizedType) is { } blocked
+            ? $"{blocked}; hold the layer in a place of type Module<Tensor, Tensor>"
+            : null);
     }
 
     private LayerPlan DecideQuantized(LinearSite site, LinearExecutor executor, ModuleRule? rule)

@@ -8,44 +8,30 @@ namespace TorchAO.Modules;
 
 /// <summary>An embedding table with quantized rows of any weight-only format; only the rows asked for are dequantized.</summary>
 /// <remarks>
-/// Takes the place of <see cref="Embedding"/> in a model. The table's components are buffers (<c>qdata</c>, <c>scale</c>, …), as
-/// those of <see cref="QuantizedLinear"/>. No gradient reaches the table. A <c>max_norm</c> of the embedding is not applied: it
-/// rewrites rows during training, and quantized rows are fixed.
+/// Takes the place of <see cref="Embedding"/> in a model. No gradient reaches the table. A <c>max_norm</c> of the embedding is
+/// not applied: it rewrites rows during training, and quantized rows are fixed.
 /// </remarks>
-public sealed class QuantizedEmbedding : nn.Module<Tensor, Tensor>
+public sealed class QuantizedEmbedding : QuantizedModule
 {
-    private LinearExecutor executor;
-
     /// <summary>Creates the table.</summary>
     /// <param name="executor">The weight; owned by the module from now on. Its kernels for products are not used.</param>
     /// <exception cref="QuantizationException">The executor rounds activations, which an embedding does not have.</exception>
     public QuantizedEmbedding(LinearExecutor executor)
-        : base(nameof(QuantizedEmbedding))
+        : base(nameof(QuantizedEmbedding), executor, bias: null)
     {
-        ArgumentNullException.ThrowIfNull(executor);
         if (executor.Activation is { } scheme)
         {
             throw new QuantizationException(
                 $"QuantizedEmbedding, {executor.Weight.Format} weight: the executor rounds activations ({scheme}), expected none; " +
                 "use a weight-only config.");
         }
-
-        this.executor = executor;
-        RegisterWeight();
-        (_deviceType, _deviceIndex) = (Weight.Device.type, Weight.Device.index);
     }
-
-    /// <summary>Gets the quantized table <c>[num_embeddings, embedding_dim]</c>; owned by the module.</summary>
-    public QuantizedTensor Weight => executor.Weight;
 
     /// <summary>Gets the count of rows.</summary>
     public long NumEmbeddings => Weight.Shape[0];
 
     /// <summary>Gets the length of a row.</summary>
     public long EmbeddingDim => Weight.Shape[1];
-
-    /// <summary>Gets the executor that owns the table.</summary>
-    internal LinearExecutor Executor => executor;
 
     /// <summary>Looks rows up.</summary>
     /// <param name="input">Row numbers of any shape, int64 or int32, on the table's device.</param>
@@ -81,49 +67,6 @@ public sealed class QuantizedEmbedding : nn.Module<Tensor, Tensor>
     public override string ToString() =>
         $"QuantizedEmbedding(num_embeddings={NumEmbeddings}, embedding_dim={EmbeddingDim}, weight={Weight.Format}, " +
         $"group_size={Weight.GroupSize})";
-
-    /// <inheritdoc/>
-    /// <remarks>Where all forms of <c>.to</c> end. Codes and scales never change type; the type of the rows does.</remarks>
-    protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
-    {
-        if (dtype is not (null or ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float64))
-        {
-            throw new ArgumentException(
-                $"{this}: got {dtype}, expected Float32, BFloat16, Float16 or Float64; rows are real numbers.", nameof(dtype));
-        }
-
-        Device target = device ?? Weight.Device;
-        bool stays = Weight.Device.type == target.type && (target.index < 0 || Weight.Device.index == target.index);
-        if (!stays || (dtype ?? Weight.DType) != Weight.DType)
-        {
-            LinearExecutor old = executor;
-            executor = old.To(target, dtype ?? Weight.DType);
-            RegisterWeight();
-            old.Dispose();
-        }
-
-        (_deviceType, _deviceIndex) = (target.type, target.index);
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            executor.Dispose();
-        }
-
-        base.Dispose(disposing);
-    }
-
-    private void RegisterWeight()
-    {
-        foreach (TensorComponent component in Weight.Components)
-        {
-            // The registry is written to directly, since register_buffer refuses to replace.
-            _internal_buffers[component.Name] = (component.Value, true);
-        }
-    }
 
     private void RequireInputFits(Tensor input)
     {

@@ -1,7 +1,5 @@
 using TorchAO.Kernels;
-using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
-using TorchAO.Tensors;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -9,50 +7,17 @@ using static TorchSharp.torch;
 namespace TorchAO.Modules;
 
 /// <summary>A linear layer with a quantized weight of any format: <c>y = x · Wᵀ + b</c>.</summary>
-/// <remarks>
-/// Takes the place of <see cref="Linear"/> in a model. The weight's components are buffers (<c>qdata</c>, <c>scale</c>, …) and the
-/// bias is a parameter, so <c>state_dict</c>, <c>named_buffers</c> and <c>.to(device)</c> see them. <c>.to(dtype)</c> changes
-/// the bias and the type that <see cref="Dequantize"/> gives; codes and scales never change type.
-/// </remarks>
-public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
+/// <remarks>Takes the place of <see cref="Linear"/> in a model.</remarks>
+public sealed class QuantizedLinear : QuantizedModule
 {
-    private LinearExecutor executor;
-    private Parameter? biasParameter;
-
     /// <summary>Creates the layer.</summary>
     /// <param name="executor">The weight and its kernels; owned by the layer from now on.</param>
     /// <param name="bias">The bias <c>[N]</c>, or <see langword="null"/>; owned by the layer from now on.</param>
     /// <exception cref="QuantizationException">The bias has another length than the weight has rows.</exception>
     public QuantizedLinear(LinearExecutor executor, Parameter? bias)
-        : base(nameof(QuantizedLinear))
+        : base(nameof(QuantizedLinear), executor, bias)
     {
-        ArgumentNullException.ThrowIfNull(executor);
-        if (bias is not null && (bias.dim() != 1 || bias.size(0) != executor.Weight.Shape[0]))
-        {
-            throw new QuantizationException(
-                $"QuantizedLinear, {executor.Weight.Format} weight [{string.Join(", ", executor.Weight.Shape)}]: the bias " +
-                $"has shape [{string.Join(", ", bias.shape)}], expected [{executor.Weight.Shape[0]}]; pass one number a row of the weight, or null.");
-        }
-
-        this.executor = executor;
-        RegisterWeight();
-        (_deviceType, _deviceIndex) = (Weight.Device.type, Weight.Device.index);
-        biasParameter = bias;
-        if (bias is not null)
-        {
-            bias.DetachFromDisposeScope();
-            register_parameter("bias", bias);
-        }
     }
-
-    /// <summary>Gets the quantized weight <c>[N, K]</c>; owned by the layer.</summary>
-    public QuantizedTensor Weight => executor.Weight;
-
-    /// <summary>Gets how activations are rounded; <see langword="null"/> where they stay in floating point.</summary>
-    public ActivationScheme? Activation => executor.Activation;
-
-    /// <summary>Gets the bias <c>[N]</c>, or <see langword="null"/>; owned by the layer.</summary>
-    public Parameter? Bias => biasParameter;
 
     /// <summary>Gets K, the count of input features.</summary>
     public long InFeatures => Weight.Shape[1];
@@ -60,11 +25,8 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
     /// <summary>Gets N, the count of output features.</summary>
     public long OutFeatures => Weight.Shape[0];
 
-    /// <summary>Gets the executor, for reports and for kernels that fuse several layers.</summary>
-    public LinearExecutor Executor => executor;
-
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input) => executor.Forward(input, biasParameter);
+    public override Tensor forward(Tensor input) => Executor.Forward(input, Bias);
 
     /// <summary>Makes the floating-point layer that this one stands for.</summary>
     /// <returns>A layer with the dequantized weight and a copy of the bias. The caller disposes it.</returns>
@@ -74,80 +36,12 @@ public sealed class QuantizedLinear : nn.Module<Tensor, Tensor>
         using DisposeScope scope = NewDisposeScope();
         return LinearParameters.CreateLayer(
             LinearParameters.Adopt(Weight.Dequantize(), requiresGrad: true),
-            biasParameter is null ? null : LinearParameters.Adopt(biasParameter.detach().clone(), biasParameter.requires_grad));
-    }
-
-    /// <summary>Takes the bias out of a layer that is about to be disposed.</summary>
-    internal Parameter? TakeBias()
-    {
-        Parameter? bias = biasParameter;
-        biasParameter = null;
-        _internal_params.Remove("bias");
-        return bias;
+            Bias is null ? null : LinearParameters.Adopt(Bias.detach().clone(), Bias.requires_grad));
     }
 
     /// <inheritdoc/>
     public override string ToString() =>
         $"QuantizedLinear(in_features={InFeatures}, out_features={OutFeatures}, weight={Weight.Format}, " +
         $"group_size={Weight.GroupSize}, {(Activation is null ? string.Empty : $"activations={Activation}, ")}" +
-        $"bias={(biasParameter is null ? "none" : "yes")})";
-
-    /// <inheritdoc/>
-    /// <remarks>
-    /// Where all forms of <c>.to</c> end. TorchSharp's own version would convert the scales, which are floating-point buffers.
-    /// </remarks>
-    protected override void _toEpilog(ScalarType? dtype, Device? device, bool non_blocking)
-    {
-        if (dtype is not (null or ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float64))
-        {
-            throw new ArgumentException(
-                $"{this}: got {dtype}, expected Float32, BFloat16, Float16 or Float64; the layer computes in real numbers.",
-                nameof(dtype));
-        }
-
-        MoveWeight(device ?? Weight.Device, dtype ?? Weight.DType);
-        if (biasParameter is { } old && ReplaceParameter(dtype, device, old, out Parameter? moved))
-        {
-            biasParameter = moved!;
-            _internal_params["bias"] = moved!;
-            old.Dispose();
-        }
-    }
-
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            executor.Dispose();
-            biasParameter?.Dispose();
-        }
-
-        base.Dispose(disposing);
-    }
-
-    private void RegisterWeight()
-    {
-        foreach (TensorComponent component in Weight.Components)
-        {
-            // The registry is written to directly, since register_buffer refuses to replace.
-            _internal_buffers[component.Name] = (component.Value, true);
-        }
-    }
-
-    // The kernels hold the components by address, so the executor is made anew and the buffers follow it.
-    private void MoveWeight(Device device, ScalarType dtype)
-    {
-        Device current = Weight.Device;
-        bool stays = current.type == device.type && (device.index < 0 || current.index == device.index);
-        if (!stays || dtype != Weight.DType)
-        {
-            LinearExecutor old = executor;
-            executor = old.To(device, dtype);
-            RegisterWeight();
-            old.Dispose();
-        }
-
-        (_deviceType, _deviceIndex) = (device.type, device.index);
-    }
+        $"bias={(Bias is null ? "none" : "yes")})";
 }

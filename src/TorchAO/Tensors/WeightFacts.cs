@@ -17,7 +17,7 @@ public readonly record struct WeightFacts(long OutFeatures, long InFeatures, Sca
     /// <summary>Gets the size of one element of the unquantized weight in bytes.</summary>
     public int ElementBytes => ScalarTypes.Of(DType).Bytes;
 
-    /// <summary>Reads the facts off a weight <c>[N, K]</c>.</summary>
+    /// <summary>Reads the facts off a weight <c>[N, K]</c>; dimensions beyond the second, as a convolution has, belong to K.</summary>
     public static WeightFacts Of(Tensor weight) =>
-        new(weight.shape[0], weight.shape[1], weight.dtype, weight.device_type);
+        new(weight.size(0), weight.numel() / weight.size(0), weight.dtype, weight.device_type);
 }
