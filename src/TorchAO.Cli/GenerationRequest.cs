@@ -30,7 +30,7 @@ internal sealed class GenerationRequest
         ParseResult parsed, Terminal terminal, CancellationToken cancellation)
     {
         GenerationOptions options = generation.Read(parsed);
-        LoadedModel loaded = model.Load(parsed, quantize.Rules(parsed), terminal, cancellation);
+        LoadedModel loaded = model.Load(parsed, quantize.Recipe(parsed), terminal, cancellation);
         try
         {
             return (loaded, model.OpenTokenizer(parsed, loaded.Model), options);

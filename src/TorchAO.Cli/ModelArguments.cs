@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using TorchAO.Configuration;
 using TorchAO.Lifecycle;
 using TorchAO.Models.Llama;
 using TorchAO.Models.Llama.Loading;
@@ -54,11 +53,12 @@ internal sealed class ModelArguments
     /// <summary>Loads the model as it is. The caller disposes it.</summary>
     public LlamaForCausalLM Load(ParseResult parsed) => LlamaLoader.Load(Path(parsed), DType(parsed), Device(parsed));
 
-    /// <summary>Loads the model, and quantizes it meanwhile where there are rules. The caller disposes it.</summary>
+    /// <summary>Loads the model, and quantizes it meanwhile where there is a recipe. The caller disposes it.</summary>
     public LoadedModel Load(
-        ParseResult parsed, ModuleRules? rules, Terminal terminal, CancellationToken cancellation, bool measuresError = false)
+        ParseResult parsed, QuantizeRecipe? recipe, Terminal terminal, CancellationToken cancellation, bool measuresError = false,
+        string? kernel = null)
     {
-        if (rules is null)
+        if (recipe is null)
         {
             return new LoadedModel(Load(parsed), null);
         }
@@ -66,9 +66,11 @@ internal sealed class ModelArguments
         return LayerProgress.Run(terminal, LlamaLoader.ReadConfig(Path(parsed)).LinearLayers, progress =>
         {
             (LlamaForCausalLM model, QuantizeReport report) = LlamaLoader.LoadAndQuantize(
-                Path(parsed), rules, DType(parsed), new QuantizeOptions
+                Path(parsed), recipe.Rules, DType(parsed), new QuantizeOptions
                 {
                     Device = Device(parsed),
+                    Modules = recipe.Modules,
+                    Kernel = kernel,
                     MeasureError = measuresError,
                     Progress = progress,
                     CancellationToken = cancellation,

@@ -2,6 +2,7 @@ using System.CommandLine;
 using TorchAO.Configuration;
 using TorchAO.Formats;
 using TorchAO.Lifecycle;
+using TorchAO.Models.Llama;
 
 namespace TorchAO.Cli;
 
@@ -30,22 +31,35 @@ internal sealed class QuantizeArguments
         DefaultValueFactory = _ => [],
     };
 
+    private readonly Option<string?> embedding = new("--embedding")
+    {
+        Description = "The config of the embedding table, which stays as it is without; in a tied model it is the head too.",
+        HelpName = "config",
+    };
+
+    private readonly Option<string?> recipe = new("--recipe")
+    {
+        Description = "A JSON file with the rules, in place of the other options but --skip.",
+        HelpName = "file",
+    };
+
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
         command.Add(quantize);
         command.Add(rules);
         command.Add(skips);
+        command.Add(embedding);
+        command.Add(recipe);
     }
 
-    /// <summary>Reads the rules, or <see langword="null"/> where nothing is to be quantized.</summary>
+    /// <summary>Reads the recipe, or <see langword="null"/> where nothing is to be quantized.</summary>
     /// <exception cref="QuantizationException">A config or a rule is malformed, or modules are skipped out of nothing.</exception>
-    public ModuleRules? Rules(ParseResult parsed)
+    public QuantizeRecipe? Recipe(ParseResult parsed)
     {
         string[] skipped = parsed.GetRequiredValue(skips);
-        string[] given = parsed.GetRequiredValue(rules);
-        string? everything = parsed.GetValue(quantize);
-        if (everything is null && given.Length == 0)
+        QuantizeRecipe? written = FromFile(parsed) ?? FromOptions(parsed);
+        if (written is null)
         {
             return skipped.Length == 0 ? null : throw new QuantizationException(
                 $"--skip {skipped[0]} without --quantize or --rule, so nothing would be quantized; add --quantize int8wo.");
@@ -57,7 +71,41 @@ internal sealed class QuantizeArguments
             all.Add(pattern, ModuleRules.Skip);
         }
 
-        foreach (string rule in given)
+        foreach (ModuleRule rule in written.Rules)
+        {
+            all.Add(rule.Pattern, rule.Config ?? ModuleRules.Skip, rule.Device);
+        }
+
+        return written with { Rules = all };
+    }
+
+    /// <summary>Reads the recipe of a command that makes no sense without.</summary>
+    /// <exception cref="QuantizationException">There is none, or it is malformed.</exception>
+    public QuantizeRecipe RequiredRecipe(ParseResult parsed) => Recipe(parsed) ?? throw new QuantizationException(
+        $"no config: expected --quantize with one, {Syntax}.");
+
+    private QuantizeRecipe? FromFile(ParseResult parsed)
+    {
+        if (parsed.GetValue(recipe) is not { } file)
+        {
+            return null;
+        }
+
+        if (parsed.GetValue(quantize) is not null || parsed.GetRequiredValue(rules).Length > 0 || parsed.GetValue(embedding) is not null)
+        {
+            throw new QuantizationException(
+                $"--recipe {file} with --quantize, --rule or --embedding: expected one or the other; write the rules into the file.");
+        }
+
+        return File.Exists(file)
+            ? QuantizeRecipe.Read(file)
+            : throw new FileNotFoundException($"--recipe {file}: no such file, expected JSON with \"rules\"; correct the path.");
+    }
+
+    private QuantizeRecipe? FromOptions(ParseResult parsed)
+    {
+        var all = new ModuleRules();
+        foreach (string rule in parsed.GetRequiredValue(rules))
         {
             // A pattern has no '=', a config may.
             int at = rule.IndexOf('=', StringComparison.Ordinal);
@@ -69,16 +117,19 @@ internal sealed class QuantizeArguments
             all.Add(rule[..at], ConfigText.Parse(BuiltInFormats.Catalog, rule[(at + 1)..]));
         }
 
-        if (everything is not null)
+        if (parsed.GetValue(embedding) is { } table)
+        {
+            all.Add(LlamaForCausalLM.EmbeddingName, ConfigText.Parse(BuiltInFormats.Catalog, table));
+        }
+
+        if (parsed.GetValue(quantize) is { } everything)
         {
             all.Add("*", ConfigText.Parse(BuiltInFormats.Catalog, everything));
         }
 
-        return all;
+        return all.Count == 0 ? null : new QuantizeRecipe(all)
+        {
+            Modules = parsed.GetValue(embedding) is null ? ModuleKinds.Linear : ModuleKinds.Linear | ModuleKinds.Embedding,
+        };
     }
-
-    /// <summary>Reads the rules of a command that makes no sense without.</summary>
-    /// <exception cref="QuantizationException">There are none, or one is malformed.</exception>
-    public ModuleRules RequiredRules(ParseResult parsed) => Rules(parsed) ?? throw new QuantizationException(
-        $"no config: expected --quantize with one, {Syntax}.");
 }

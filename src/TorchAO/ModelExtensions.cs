@@ -30,6 +30,28 @@ public static partial class ModelExtensions
         return ModelQuantizer.Quantize(model, rules, BuiltInFormats.Catalog, options ?? new());
     }
 
+    /// <summary>Quantizes a model, in place, as a recipe says: its rules, and its kinds of modules.</summary>
+    /// <inheritdoc cref="Quantize(nn.Module, QuantizeConfig, QuantizeOptions?)"/>
+    /// <param name="model">Any module.</param>
+    /// <param name="recipe">The recipe, such as <c>QuantizeRecipe.Read("recipe.json")</c>.</param>
+    /// <param name="options">Filter, device, coverage, progress; <see cref="QuantizeOptions.Modules"/> is the recipe's.</param>
+    public static QuantizeReport Quantize(this nn.Module model, QuantizeRecipe recipe, QuantizeOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        return model.Quantize(recipe.Rules, (options ?? new()) with { Modules = recipe.Modules });
+    }
+
+    /// <summary>Replaces convolutions with a window of one pixel by linear layers, which quantizing then reaches.</summary>
+    /// <param name="model">Any module whose places admit <c>Module&lt;Tensor, Tensor&gt;</c>.</param>
+    /// <param name="filter">Module name and module; convolutions for which it is false stay. All are taken if absent.</param>
+    /// <returns>The names of the layers that were replaced.</returns>
+    /// <exception cref="QuantizationException">A place admits no other class; nothing was changed.</exception>
+    public static IReadOnlyList<string> SwapPointwiseConvolutions(this nn.Module model, Func<string, nn.Module, bool>? filter = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return LayerPlacement.SwapPointwise(model, filter);
+    }
+
     /// <summary>Says what <see cref="Quantize(nn.Module, QuantizeConfig, QuantizeOptions?)"/> would do; changes nothing.</summary>
     /// <returns>The report that quantizing would give, without measured errors. Low coverage is reported, not thrown.</returns>
     /// <exception cref="QuantizationException">A weight is not finite, or a layer is quantized in another way.</exception>
@@ -42,6 +64,14 @@ public static partial class ModelExtensions
     {
         Require(model, rules);
         return ModelQuantizer.Explain(model, rules, BuiltInFormats.Catalog, options ?? new());
+    }
+
+    /// <summary>Says what quantizing by a recipe would do; changes nothing.</summary>
+    /// <inheritdoc cref="Explain(nn.Module, QuantizeConfig, QuantizeOptions?)"/>
+    public static QuantizeReport Explain(this nn.Module model, QuantizeRecipe recipe, QuantizeOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(recipe);
+        return model.Explain(recipe.Rules, (options ?? new()) with { Modules = recipe.Modules });
     }
 
     /// <summary>Gives every quantized layer of a model a floating-point weight back: the values of the codes.</summary>

@@ -84,6 +84,24 @@ public static class torchao
         return model.Quantize(rules, new QuantizeOptions { KeepQuantized = true });
     }
 
+    /// <summary>Replaces convolutions with a window of one pixel by linear layers, in place.</summary>
+    public static IReadOnlyList<string> swap_conv2d_1x1_to_linear(nn.Module model, Func<nn.Module, string, bool>? filter_fn = null) =>
+        model.SwapPointwiseConvolutions(filter_fn is null ? null : (name, module) => filter_fn(module, name));
+
+    /// <summary>Makes rules of a mapping from module names to configs; <c>_default</c> stands for all others, <see langword="null"/>
+    /// leaves a module as it is.</summary>
+    public static ModuleRules ModuleFqnToConfig(IReadOnlyDictionary<string, QuantizeConfig?> module_fqn_to_config)
+    {
+        ArgumentNullException.ThrowIfNull(module_fqn_to_config);
+        var rules = new ModuleRules();
+        foreach ((string name, QuantizeConfig? config) in module_fqn_to_config.OrderBy(entry => entry.Key == "_default"))
+        {
+            rules.Add(name == "_default" ? "*" : name, config ?? ModuleRules.Skip);
+        }
+
+        return rules;
+    }
+
     /// <summary>Makes an int8 config with one scale a row, torchao's default.</summary>
     public static Int8WeightOnlyConfig int8_weight_only() => new();
 

@@ -1,4 +1,6 @@
 using System.Text.Json.Nodes;
+using TorchAO.Cli.Commands;
+using TorchAO.Formats;
 using Xunit;
 
 namespace TorchAO.Cli.Tests;
@@ -86,6 +88,54 @@ public sealed class CommandTests
         var terminal = new TestTerminal();
         Assert.Equal(ExitCode.Success, terminal.Run("eval --documents 1"));
         Assert.Contains("perplexity", terminal.Out, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Eval_of_all_configs_is_a_table_with_a_row_each()
+    {
+        JsonNode scores = Json("eval --all --documents 1 --json");
+        JsonArray rows = scores["configs"]!.AsArray();
+
+        Assert.Equal(EvalSweep.Configs, rows.Select(row => (string)row!["config"]!));
+        Assert.All(rows, row => Assert.True(row!["quantized_layers"]!.GetValue<int>() > 0, row.ToJsonString()));
+
+        // What the kernels give is what the same codes give in floating point. Rounded activations can fall on the other side of a
+        // half when a sum is taken in another order, which one short document does not average out.
+        Assert.All(rows, row => Assert.InRange(
+            Math.Abs(row!["difference_percent"]!.GetValue<double>()),
+            0, ((string)row["config"]!).Contains("_activation_", StringComparison.Ordinal) ? 4 : 0.01));
+
+        HashSet<string> measured = [.. EvalSweep.Configs.Select(text => text.Split('(')[0])];
+        Assert.Empty(BuiltInFormats.Catalog.Handlers.Select(handler => handler.ConfigName)
+            .Except(measured).Except(["float8_static_activation_float8_weight", "gemlite_uintx_weight_only", "intx_weight_only"]));
+    }
+
+    [Fact]
+    public void A_recipe_file_says_what_rules_on_the_line_say()
+    {
+        string path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(path, """{ "rules": [{ "match": "*down_proj", "config": "int8wo" }, { "match": "*", "config": "int4wo-32" }] }""");
+            Assert.Equal(
+                Json("explain " + Rules + " --json").ToJsonString(), Json($"explain --recipe {path} --json").ToJsonString());
+            var both = new TestTerminal();
+            Assert.Equal(ExitCode.Failure, both.Run($"explain --recipe {path} --quantize int8wo"));
+            Assert.Contains("one or the other", both.Err, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public void The_embedding_table_is_quantized_on_request()
+    {
+        JsonNode report = Json("explain --quantize int8wo --embedding int8wo --json");
+
+        Assert.Equal(36, report["layers"]!.AsArray().Count);
+        Assert.Equal("model.embed_tokens", (string)report["layers"]!.AsArray()[0]!["name"]!);
     }
 
     [Fact]

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Spectre.Console;
-using TorchAO.Configuration;
 using TorchAO.Lifecycle;
 using TorchAO.Models.Evaluation;
 using TorchAO.Models.Llama;
@@ -41,6 +40,11 @@ internal sealed class EvalCommand
         HelpName = "tokens",
     };
 
+    private readonly Option<bool> all = new("--all", "-a")
+    {
+        Description = "Score a quantized copy for every config there is, and what the same codes give in floating point.",
+    };
+
     private readonly Terminal terminal;
 
     private EvalCommand(Terminal terminal) => this.terminal = terminal;
@@ -55,22 +59,29 @@ internal sealed class EvalCommand
         command.Add(eval.documents);
         command.Add(eval.stride);
         command.Add(eval.window);
+        command.Add(eval.all);
         command.SetAction((parsed, cancellation) => Task.Run(() => eval.Run(parsed, cancellation), CancellationToken.None));
         return command;
     }
 
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
-        ModuleRules? rules = quantize.Rules(parsed);
+        QuantizeRecipe? recipe = quantize.Recipe(parsed);
         using LlamaForCausalLM reference = model.Load(parsed);
         Tokenizer tokenizer = model.OpenTokenizer(parsed, reference);
         TokenWindow[] windows = [.. Windows(parsed, tokenizer, reference.Config.MaxPositions)];
         LanguageModelScore score = Score("scoring", reference, null, windows, cancellation);
+        if (parsed.GetValue(all))
+        {
+            new EvalSweep(model, terminal, Score).Run(parsed, recipe, reference, score, windows, cancellation);
+            return ExitCode.Success;
+        }
+
         LanguageModelScore? quantized = null;
         QuantizeReport? report = null;
-        if (rules is not null)
+        if (recipe is not null)
         {
-            using LoadedModel loaded = model.Load(parsed, rules, terminal, cancellation);
+            using LoadedModel loaded = model.Load(parsed, recipe, terminal, cancellation);
             report = loaded.Report;
             quantized = Score("scoring quantized", loaded.Model, reference, windows, cancellation);
         }
@@ -155,9 +166,9 @@ internal sealed class EvalCommand
         Table table, string name, LanguageModelScore score, LanguageModelScore? quantized, Func<LanguageModelScore, string> cell) =>
         table.AddRow(quantized is null ? [name, cell(score)] : [name, cell(score), cell(quantized)]);
 
-    private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+    internal static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 
-    private static JsonObject Json(LanguageModelScore score)
+    internal static JsonObject Json(LanguageModelScore score)
     {
         var json = new JsonObject
         {

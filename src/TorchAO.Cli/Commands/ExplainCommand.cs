@@ -18,7 +18,7 @@ internal static class ExplainCommand
         command.SetAction(parsed =>
         {
             using LlamaForCausalLM loaded = model.Load(parsed);
-            QuantizeReport report = loaded.Explain(quantize.RequiredRules(parsed));
+            QuantizeReport report = loaded.Explain(quantize.RequiredRecipe(parsed));
             if (terminal.IsJson)
             {
                 terminal.WriteJson(JsonNode.Parse(report.ToJson())!);

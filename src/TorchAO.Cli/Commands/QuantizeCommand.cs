@@ -49,7 +49,7 @@ internal sealed class QuantizeCommand
     {
         long begin = Stopwatch.GetTimestamp();
         var target = new TargetFolder(parsed.GetRequiredValue(output), parsed.GetValue(force));
-        using LoadedModel loaded = model.Load(parsed, quantize.RequiredRules(parsed), terminal, cancellation, measuresError: true);
+        using LoadedModel loaded = model.Load(parsed, quantize.RequiredRecipe(parsed), terminal, cancellation, measuresError: true);
         using Tensor probe = Probe(loaded.Model.Config.VocabSize, loaded.Model.Device);
         target.Fill(folder => LlamaSaver.Save(
             loaded.Model, folder, model.Path(parsed), probe, new SaveOptions { CancellationToken = cancellation }));

@@ -1,3 +1,4 @@
+using TorchAO.Modules;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -9,7 +10,7 @@ internal sealed class LlamaBody : nn.Module
 {
     private readonly LlamaConfig config;
     private readonly RotaryEmbedding rotary;
-    private readonly Embedding embed_tokens;
+    private readonly nn.Module<Tensor, Tensor> embed_tokens; // a place that admits a quantized table
     private readonly ModuleList<LlamaLayer> layers;
     private readonly RmsNorm norm;
 
@@ -25,7 +26,25 @@ internal sealed class LlamaBody : nn.Module
         RegisterComponents();
     }
 
-    public Embedding Embedding => embed_tokens;
+    /// <summary>Gets the device of the embedding table.</summary>
+    public Device TableDevice => embed_tokens is QuantizedEmbedding table ? table.Weight.Device : FloatTable.device;
+
+    /// <summary>Gets the type of the rows of the embedding table.</summary>
+    public ScalarType TableDType => embed_tokens is QuantizedEmbedding table ? table.Weight.DType : FloatTable.dtype;
+
+    /// <summary>Gets the bytes of the embedding table.</summary>
+    public long TableBytes => embed_tokens is QuantizedEmbedding table
+        ? table.Weight.Bytes
+        : FloatTable.numel() * FloatTable.element_size();
+
+    private Parameter FloatTable => ((Embedding)embed_tokens).weight!;
+
+    /// <summary>Multiplies hidden states by the embedding table, the head of a tied model.</summary>
+    /// <param name="hidden">Hidden states <c>[…, hidden]</c>.</param>
+    /// <returns>Logits <c>[…, vocabulary]</c>. The caller disposes them.</returns>
+    public Tensor Head(Tensor hidden) => embed_tokens is QuantizedEmbedding table
+        ? table.Project(hidden)
+        : nn.functional.linear(hidden, FloatTable);
 
     /// <summary>Computes the hidden states <c>[B, T, hidden]</c> of ids <c>[B, T]</c>. The caller disposes them.</summary>
     public Tensor Forward(Tensor ids, KeyValueCache? cache)

@@ -4,9 +4,12 @@ using static TorchSharp.torch;
 namespace TorchAO.Models.Llama;
 
 /// <summary>A decoder of the Llama family with its head, as an ordinary TorchSharp module; names as in Hugging Face checkpoints.</summary>
-/// <remarks>Linear layers are held as <c>Module&lt;Tensor, Tensor&gt;</c>, so that quantizing swaps them.</remarks>
+/// <remarks>Linear layers and the embedding are held as <c>Module&lt;Tensor, Tensor&gt;</c>, so that quantizing swaps them.</remarks>
 public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
 {
+    /// <summary>The path of the embedding table, for rules.</summary>
+    public const string EmbeddingName = "model.embed_tokens";
+
     private readonly LlamaBody model;
     private readonly nn.Module<Tensor, Tensor>? lm_head;
 
@@ -28,17 +31,13 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
     public LlamaConfig Config { get; }
 
     /// <summary>Gets the device of the embedding, where ids must be.</summary>
-    public Device Device => model.Embedding.weight!.device;
+    public Device Device => model.TableDevice;
 
     /// <summary>Gets the type of activations.</summary>
-    public ScalarType DType => model.Embedding.weight!.dtype;
+    public ScalarType DType => model.TableDType;
 
     /// <summary>Counts the bytes of weights that each new token reads: all but an embedding table that is not the head too.</summary>
-    public long CountDecodeBytes()
-    {
-        Tensor table = model.Embedding.weight!;
-        return this.CountBytes() - (Config.IsTied ? 0 : table.numel() * table.element_size());
-    }
+    public long CountDecodeBytes() => this.CountBytes() - (Config.IsTied ? 0 : model.TableBytes);
 
     /// <summary>Computes the scores of each next token.</summary>
     /// <param name="input">Token ids, int64 <c>[B, T]</c>.</param>
@@ -70,7 +69,7 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
             hidden = hidden.narrow(1, hidden.size(1) - 1, 1);
         }
 
-        Tensor logits = lm_head is null ? nn.functional.linear(hidden, model.Embedding.weight!) : lm_head.call(hidden);
+        Tensor logits = lm_head is null ? model.Head(hidden) : lm_head.call(hidden);
         cache?.Advance(checked((int)input.size(1)));
         return logits.to(ScalarType.Float32).MoveToOuterDisposeScope();
     }

@@ -28,10 +28,10 @@ internal abstract class Format<TWeight> : IFormat
         IReadOnlyList<ILinearKernel<TWeight>> kernels = kernel is null
             ? LinearKernels
             : [.. LinearKernels.Where(candidate => candidate.Name == kernel)];
-        return kernel is null || kernels.Count > 0
+        return kernel is null or ReferenceLinear.KernelName || kernels.Count > 0
             ? new LinearExecutor<TWeight>((TWeight)weight, kernels, activation)
             : throw new QuantizationException(
-                $"format '{Name}' has no kernel '{kernel}'; known: {string.Join(", ", Kernels.DefaultIfEmpty("none"))}.");
+                $"format '{Name}' has no kernel '{kernel}'; known: {string.Join(", ", Kernels.Append(ReferenceLinear.KernelName))}.");
     }
 
     public KernelChoice Explain(in LinearProblem problem) => KernelSelector.Choose(LinearKernels, problem).Choice;

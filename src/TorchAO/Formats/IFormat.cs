@@ -32,7 +32,7 @@ public interface IFormat
     /// <summary>Joins a weight of this format with its kernels.</summary>
     /// <param name="weight">The weight; owned by the executor from then on.</param>
     /// <param name="kernel">The only kernel to use, for tests and measurements; where it refuses a problem, the reference runs.
-    /// All kernels in order of preference if absent.</param>
+    /// All kernels in order of preference if absent; "reference" stands for none of them.</param>
     /// <param name="activation">How activations are rounded; they stay in floating point if absent.</param>
     /// <exception cref="QuantizationException">The format has no such kernel.</exception>
     LinearExecutor CreateExecutor(QuantizedTensor weight, string? kernel = null, ActivationScheme? activation = null);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
@@ -141,18 +142,21 @@ public static class ConfigText
 
     private static string Expected(IQuantizeHandler handler, string option)
     {
-        Type type = handler.ConfigType.GetProperties()
-            .First(property => OptionNames.Instance.ConvertName(property.Name) == option).PropertyType;
+        Type type = handler.ConfigType.GetProperties().First(property => NameOf(property) == option).PropertyType;
         string expected = (Nullable.GetUnderlyingType(type) ?? type) switch
         {
             Type t when t == typeof(ScalarType) => "a type such as F8_E4M3, F32 or BF16",
-            Type t when t.IsEnum => string.Join(" or ", Enum.GetNames(t).Select(JsonNamingPolicy.SnakeCaseLower.ConvertName)),
+            Type t when t.IsEnum => string.Join(
+                " or ", Enum.GetValues(t).Cast<object>().Select(value => JsonSerializer.SerializeToNode(value, t, Options)!.ToString())),
             Type t when t == typeof(bool) => "true or false",
             Type t when t == typeof(long) || t == typeof(int) => "a whole number",
             _ => $"a value such as {Serialize(handler, handler.DefaultConfig, Options)[option]?.ToJsonString()}",
         };
         return Nullable.GetUnderlyingType(type) is null ? expected : $"{expected}, or none";
     }
+
+    private static string NameOf(PropertyInfo property) =>
+        property.GetCustomAttribute<JsonPropertyNameAttribute>()?.Name ?? OptionNames.Instance.ConvertName(property.Name);
 
     private static JsonValue? Value(string text) => text switch
     {

@@ -131,6 +131,34 @@ internal static class LayerPlacement
         quantized.Dispose();
     }
 
+    /// <summary>Replaces convolutions with a window of one pixel by linear layers.</summary>
+    public static IReadOnlyList<string> SwapPointwise(nn.Module model, Func<string, nn.Module, bool>? filter)
+    {
+        LinearSite[] sites =
+        [
+            .. ModuleWalker.Find(model).Where(site =>
+                site.Layer is Conv2d convolution && PointwiseLinear.IsPointwise(convolution) && filter?.Invoke(site.Name, site.Layer) != false),
+        ];
+        foreach (LinearSite site in sites)
+        {
+            if (site.ReasonNotToSwap(typeof(PointwiseLinear)) is { } reason)
+            {
+                throw new QuantizationException(
+                    $"module '{site.Name}': a PointwiseLinear cannot take its place: {reason}. Hold the layer in a place of type " +
+                    "Module<Tensor, Tensor>, or leave it out by the filter; nothing was changed.");
+            }
+        }
+
+        foreach (LinearSite site in sites)
+        {
+            var convolution = (Conv2d)site.Layer;
+            Swap(site, new PointwiseLinear(convolution), convolution.training);
+            Release(site, convolution);
+        }
+
+        return [.. sites.Select(site => site.Name)];
+    }
+
     // The table lives in libtorch, so a linear layer that is tied to it holds it through an object of its own.
     private static LayerOutcome Place(LinearSite site, Embedding embedding, LinearExecutor executor)
     {
@@ -146,12 +174,16 @@ internal static class LayerPlacement
             ? LinearParameters.Adopt(old.detach().to(executor.Weight.Device, disposeAfter: true).clone(), old.requires_grad)
             : null;
         Swap(site, new QuantizedConvolution(executor, bias, ConvolutionGeometry.Of(convolution)), convolution.training);
+        Release(site, convolution);
+        return LayerOutcome.Swapped;
+    }
+
+    private static void Release(LinearSite site, Convolution convolution)
+    {
         if (site.TiedTo is null && site.Share.Holders-- <= 1)
         {
             convolution.Dispose(); // otherwise another layer still needs the weight
         }
-
-        return LayerOutcome.Swapped;
     }
 
     private static void Swap(LinearSite site, nn.Module replacement, bool isTraining)

@@ -113,9 +113,11 @@ internal static class ModelQuantizer
             quantized = plan.Handler!.Quantize(moved, plan.Report.Config!);
             double? noise = options.MeasureError ? SignalToNoise(moved, quantized) : null;
             LinearExecutor executor = catalog.Format(quantized.Format).CreateExecutor(
-                quantized, activation: plan.Handler.Activation(plan.Report.Config!));
+                quantized, options.Kernel, plan.Handler.Activation(plan.Report.Config!));
             executor.Origin = ConfigText.ToJson(catalog, plan.Report.Config!).ToJsonString();
-            return new(plan.Site, plan.Report with { BytesAfter = quantized.Bytes, SignalToNoiseDecibels = noise }, executor);
+            string kernel = options.Kernel is null ? plan.Report.Kernel! : plan.Site.ExplainKernel(executor);
+            return new(
+                plan.Site, plan.Report with { BytesAfter = quantized.Bytes, SignalToNoiseDecibels = noise, Kernel = kernel }, executor);
         }
         catch (Exception e)
         {

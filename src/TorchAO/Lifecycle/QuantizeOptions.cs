@@ -1,3 +1,4 @@
+using TorchAO.Kernels;
 using TorchSharp;
 
 namespace TorchAO.Lifecycle;
@@ -5,6 +6,9 @@ namespace TorchAO.Lifecycle;
 /// <summary>How <c>Quantize</c> and <c>Explain</c> walk a model.</summary>
 public sealed record QuantizeOptions
 {
+    /// <summary>The name of libtorch's product over the dequantized weight, for <see cref="Kernel"/>.</summary>
+    public const string ReferenceKernel = ReferenceLinear.KernelName;
+
     /// <summary>Gets a filter over linear layers: module name and module; layers for which it is false are excluded.</summary>
     /// <value><see langword="null"/> (the default) takes all. The counterpart of torchao's <c>filter_fn</c>.</value>
     public Func<string, torch.nn.Module, bool>? Filter { get; init; }
@@ -36,6 +40,10 @@ public sealed record QuantizeOptions
     /// <summary>Gets whether each layer's weight error is measured, which dequantizes each weight once.</summary>
     /// <value><see langword="false"/> by default.</value>
     public bool MeasureError { get; init; }
+
+    /// <summary>Gets the only kernel that layers may use, for measurements and comparisons.</summary>
+    /// <value><see langword="null"/> (the default) lets each layer use the first that supports its problem.</value>
+    public string? Kernel { get; init; }
 
     /// <summary>Gets who is told of each layer as its weight is quantized; the model changes after the last.</summary>
     public IProgress<LayerReport>? Progress { get; init; }

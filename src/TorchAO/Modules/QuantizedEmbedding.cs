@@ -54,6 +54,11 @@ public sealed class QuantizedEmbedding : QuantizedModule
         return values.view(shape);
     }
 
+    /// <summary>Multiplies hidden states by the table: the head of a language model whose head is its embedding.</summary>
+    /// <param name="hidden">Hidden states <c>[…, embedding_dim]</c>.</param>
+    /// <returns>Scores <c>[…, num_embeddings]</c>. The caller disposes them.</returns>
+    public Tensor Project(Tensor hidden) => Executor.Forward(hidden, null);
+
     /// <summary>Makes the floating-point table that this one stands for.</summary>
     /// <returns>A trainable embedding with the dequantized rows. The caller disposes it.</returns>
     public Embedding Dequantize()
