@@ -32,8 +32,21 @@ public sealed partial class FormatPageTests
             handler => Assert.Contains($"`{handler.ConfigType.Name}` (`{handler.ConfigName}`)", page, StringComparison.Ordinal));
     }
 
-    private static string Page(IFormat format) => File.ReadAllText(
-        RepositoryFiles.Path($"src/TorchAO/Formats/{format.Handlers[0].ConfigType.Namespace!.Split('.')[^1]}/README.md"));
+    /// <summary>With <c>TORCHAO_UPDATE_FORMATS=1</c> the page is rewritten; review the difference.</summary>
+    [Fact]
+    public void The_page_of_all_formats_says_what_the_catalogue_says()
+    {
+        string expected = FormatsPage.Write(BuiltInFormats.Catalog);
+        string path = RepositoryFiles.Path(FormatsPage.Path);
+        if (Environment.GetEnvironmentVariable("TORCHAO_UPDATE_FORMATS") == "1")
+        {
+            File.WriteAllText(path, expected);
+        }
+
+        Assert.Equal(expected, File.ReadAllText(path).ReplaceLineEndings("\n"));
+    }
+
+    private static string Page(IFormat format) => File.ReadAllText(RepositoryFiles.Path($"{FormatsPage.Folder(format)}/README.md"));
 
     [GeneratedRegex("^\\| `([a-z0-9_.]+)` \\|", RegexOptions.Multiline)]
     private static partial Regex Row();
