@@ -3,9 +3,14 @@ using System.Globalization;
 using System.Text;
 using TorchAO.Configuration;
 using TorchAO.Formats;
+using TorchAO.Formats.BitNet;
 using TorchAO.Formats.Float8;
+using TorchAO.Formats.Floatx;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
+using TorchAO.Formats.Mx;
+using TorchAO.Formats.Nf4;
+using TorchAO.Formats.UIntX;
 using TorchAO.Kernels;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Cpu;
@@ -125,6 +130,15 @@ internal static class GemvTable
         ("int4, group 32", new Int4WeightOnlyConfig { GroupSize = 32 }),
         ("int4 symmetric, group 128", new Int4WeightOnlyConfig { MappingType = MappingType.Symmetric }),
         ("float8, row", new Float8WeightOnlyConfig()),
+        ("fp6 e3m2", new FPXWeightOnlyConfig(3, 2)),
+        ("fp5 e2m2", new FPXWeightOnlyConfig(2, 2)),
+        ("fp4 e2m1", new FPXWeightOnlyConfig(2, 1)),
+        ("nf4", new NF4WeightOnlyConfig()),
+        ("mx fp8", new MxWeightOnlyConfig()),
+        ("mx fp6 e3m2", new MxWeightOnlyConfig { ElementType = MxElementType.Float6E3M2 }),
+        ("mx fp4", new MxWeightOnlyConfig { ElementType = MxElementType.Float4E2M1 }),
+        ("uint3, group 64", new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(3) }),
+        ("ternary", new BitNetWeightOnlyConfig()),
     ];
 
     private static (double Median, double Best) Times(Action run)

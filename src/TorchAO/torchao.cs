@@ -1,11 +1,13 @@
-using System.Diagnostics;
+using TorchAO.Configuration;
 using TorchAO.Formats.Float8;
+using TorchAO.Formats.Floatx;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
+using TorchAO.Formats.Nf4;
 using TorchAO.Formats.UIntX;
-using TorchAO.Configuration;
 using TorchAO.Lifecycle;
 using TorchAO.Primitives;
+using System.Diagnostics;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -120,6 +122,13 @@ public static class torchao
     public static UIntXWeightOnlyConfig uintx_weight_only(
         QuantizedType dtype, long? group_size = 64, int pack_dim = -1, bool use_hqq = false) =>
         new() { DType = dtype, GroupSize = group_size, PackDim = pack_dim, UseHqq = use_hqq };
+
+    /// <summary>Makes a config of small floats of 3 to 7 bits.</summary>
+    public static FPXWeightOnlyConfig fpx_weight_only(int ebits, int mbits) => new(ebits, mbits);
+
+    /// <summary>Makes an NF4 config, torchao's defaults.</summary>
+    public static NF4WeightOnlyConfig nf4_weight_only(long block_size = 64, long scaler_block_size = 256) =>
+        new() { BlockSize = block_size, ScalerBlockSize = scaler_block_size };
 
     /// <summary>Makes a config with the numbers of the GemLite kernels.</summary>
     public static GemliteUIntXWeightOnlyConfig gemlite_uintx_weight_only(

@@ -1,8 +1,10 @@
 using TorchAO.Formats.BitNet;
 using TorchAO.Formats.Float8;
+using TorchAO.Formats.Floatx;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Formats.Mx;
+using TorchAO.Formats.Nf4;
 using TorchAO.Formats.UIntX;
 
 namespace TorchAO.Formats;
@@ -16,6 +18,8 @@ public static class BuiltInFormats
         new Int4Format(),
         new Float8Format(),
         new UIntXFormat(),
+        new FloatxFormat(),
         new MxFormat(),
+        new Nf4Format(),
         new BitNetFormat());
 }

@@ -19,5 +19,5 @@ public readonly record struct WeightFacts(long OutFeatures, long InFeatures, Sca
 
     /// <summary>Reads the facts off a weight <c>[N, K]</c>; dimensions beyond the second, as a convolution has, belong to K.</summary>
     public static WeightFacts Of(Tensor weight) =>
-        new(weight.size(0), weight.numel() / weight.size(0), weight.dtype, weight.device_type);
+        new(weight.size(0), weight.dim() == 2 ? weight.size(1) : weight.numel() / Math.Max(weight.size(0), 1), weight.dtype, weight.device_type);
 }

@@ -2,9 +2,11 @@ using System.Text.Json.Nodes;
 using TorchAO.Configuration;
 using TorchAO.Formats;
 using TorchAO.Formats.Float8;
+using TorchAO.Formats.Floatx;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Formats.Mx;
+using TorchAO.Formats.Nf4;
 using TorchAO.Formats.UIntX;
 using TorchAO.Numerics;
 using TorchAO.Primitives;
@@ -52,6 +54,12 @@ internal static class ContractCases
         new GemliteUIntXWeightOnlyConfig { BitWidth = 8, GroupSize = null },
         new Float8WeightOnlyConfig { WeightDType = ScalarTypes.Float8E5M2 },
         new Float8WeightOnlyConfig { Granularity = Float8Granularity.PerTensor },
+        new NF4WeightOnlyConfig { BlockSize = 32, ScalerBlockSize = 6 },
+        new FPXWeightOnlyConfig(2, 3),
+        new FPXWeightOnlyConfig(2, 2),
+        new FPXWeightOnlyConfig(2, 1),
+        new FPXWeightOnlyConfig(1, 1),
+        new FPXWeightOnlyConfig(4, 2),
         new MxWeightOnlyConfig { ElementType = MxElementType.Float8E5M2, ScalingMode = ScaleRounding.Even },
         new MxWeightOnlyConfig { ElementType = MxElementType.Float6E3M2, ScalingMode = ScaleRounding.RoundUp },
         new MxWeightOnlyConfig { ElementType = MxElementType.Float6E2M3, BlockSize = 64 },

@@ -73,21 +73,12 @@ internal sealed class MxTensor : QuantizedTensor
 
     protected override QuantizedTensor NarrowFeatures(long start, long length)
     {
-        int step = BitStreamRows.CodesPerStep(Element.Bits);
-        bool endsInside = start + length < Shape[1];
-        if (start % step != 0 || (endsInside && length % step != 0))
-        {
-            throw new QuantizationException(
-                $"{Format} weight [{Shape[0]}, {Shape[1]}]: input features {start} to {start + length - 1} split a byte; begin and " +
-                $"end at multiples of {step}.");
-        }
-
         (long first, long blocks) = NarrowGroups(start, length);
         return new MxTensor(
             [Shape[0], length],
             DType,
             Element.Type,
-            Copy(QData, 1, start * Element.Bits / 8, BitStreamRows.RowBytes(length, Element.Bits)),
+            PackedRows.NarrowFeatures(this, QData, Element.Bits, start, length),
             Copy(Scale, 1, first, blocks));
     }
 

@@ -1,0 +1,66 @@
+using TorchAO.Primitives;
+using TorchAO.Tensors;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace TorchAO.Formats.Nf4;
+
+/// <summary>The values <c>table[code] · scale</c>; packing, and so dequantizing, rounds the scales of all rows together.</summary>
+/// <param name="blockSize">The count of consecutive input features that share a scale.</param>
+/// <param name="scalerBlockSize">The count of scales that share a factor, taken row by row.</param>
+internal sealed class Nf4Grid(long blockSize, long scalerBlockSize) : IQuantizationGrid
+{
+    public QParams ChooseQParams(Tensor weight) => new(RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
+    {
+        using Tensor rows = weight.narrow(0, start, count);
+        return Nf4Quantization.ChooseScale(rows, blockSize);
+    }));
+
+    public Tensor Quantize(Tensor weight, QParams qparams) =>
+        RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
+        {
+            using Tensor rows = weight.narrow(0, start, count);
+            using QParams parameters = RowBlocks.Narrow(qparams, start, count);
+            return Nf4Quantization.Quantize(rows, parameters.Scale);
+        });
+
+    public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype)
+    {
+        using QuantizedTensor packed = Pack(codes, qparams, qparams.Scale.dtype);
+        return packed.Dequantize(dtype);
+    }
+
+    public QuantizedTensor Pack(Tensor codes, QParams qparams, ScalarType dtype)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor scales, Tensor factor, Tensor mean) = Nf4Quantization.QuantizeScale(qparams.Scale, scalerBlockSize);
+        (long rows, long blocks) = (scales.size(0), scales.size(1));
+        long unit = UnitOf(blocks, scalerBlockSize);
+
+        // The first scale of each unit says which factor all of the unit have.
+        Tensor first = arange(0, rows * blocks, unit, device: codes.device).div(scalerBlockSize, RoundingMode.floor);
+        return new Nf4Tensor(
+            codes.shape,
+            dtype,
+            RowBlocks.Compute(codes.size(0), codes.size(1), (start, count) =>
+            {
+                using Tensor part = codes.narrow(0, start, count);
+                return BitStreamRows.Pack(part, Nf4Tensor.Bits);
+            }),
+            scales,
+            factor.index_select(0, first.to_type(ScalarType.Int64)).reshape(rows, -1),
+            mean.reshape(1, 1));
+    }
+
+    /// <summary>Gets how many neighbouring scales of a row surely share a factor: rows then cut anywhere between units.</summary>
+    public static long UnitOf(long blocks, long scalerBlockSize)
+    {
+        (long a, long b) = (blocks, scalerBlockSize);
+        while (b != 0)
+        {
+            (a, b) = (b, a % b);
+        }
+
+        return a;
+    }
+}
