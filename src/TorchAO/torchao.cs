@@ -1,4 +1,5 @@
 using TorchAO.Configuration;
+using TorchAO.Formats.Codebook;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Floatx;
 using TorchAO.Formats.Int4;
@@ -129,6 +130,11 @@ public static class torchao
     /// <summary>Makes an NF4 config, torchao's defaults.</summary>
     public static NF4WeightOnlyConfig nf4_weight_only(long block_size = 64, long scaler_block_size = 256) =>
         new() { BlockSize = block_size, ScalerBlockSize = scaler_block_size };
+
+    /// <summary>Makes a config of codebooks. torchao's <c>block_size</c> is one row high here.</summary>
+    public static CodebookWeightOnlyConfig codebook_weight_only(
+        QuantizedType? dtype = null, long block_size = 1, long? scale_block_size = null) =>
+        new() { DType = dtype ?? QuantizedType.Unsigned(4), BlockSize = block_size, ScaleBlockSize = scale_block_size };
 
     /// <summary>Makes a config with the numbers of the GemLite kernels.</summary>
     public static GemliteUIntXWeightOnlyConfig gemlite_uintx_weight_only(

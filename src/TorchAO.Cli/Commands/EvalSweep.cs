@@ -54,6 +54,8 @@ internal sealed class EvalSweep(ModelArguments model, Terminal terminal, ScoreMo
         "mx_weight_only(elem_dtype=fp4_e2m1)",
         "bitnet_weight_only",
         "int8_dynamic_activation_bitnet_weight",
+        "codebook_weight_only",
+        "codebook_weight_only(dtype=uint8, block_size=4)",
     ];
 
     /// <summary>Scores every config and writes the table.</summary>

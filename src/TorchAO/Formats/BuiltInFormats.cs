@@ -1,4 +1,5 @@
 using TorchAO.Formats.BitNet;
+using TorchAO.Formats.Codebook;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Floatx;
 using TorchAO.Formats.Int4;
@@ -21,5 +22,6 @@ public static class BuiltInFormats
         new FloatxFormat(),
         new MxFormat(),
         new Nf4Format(),
-        new BitNetFormat());
+        new BitNetFormat(),
+        new CodebookFormat());
 }

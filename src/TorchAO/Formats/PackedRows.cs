@@ -13,12 +13,14 @@ internal static class PackedRows
     /// <param name="bits">Bits of a code, 1 to 8.</param>
     /// <param name="start">The first code.</param>
     /// <param name="length">The count of codes.</param>
+    /// <param name="codes">The count of codes in a row, where it is not that of the input features.</param>
     /// <returns>Bytes of the range, a copy. The caller disposes them.</returns>
     /// <exception cref="QuantizationException">The range begins or ends within a byte.</exception>
-    public static Tensor NarrowFeatures(QuantizedTensor weight, Tensor packed, int bits, long start, long length)
+    public static Tensor NarrowFeatures(
+        QuantizedTensor weight, Tensor packed, int bits, long start, long length, long? codes = null)
     {
         int step = BitStreamRows.CodesPerStep(bits);
-        bool endsInside = start + length < weight.Shape[1];
+        bool endsInside = start + length < (codes ?? weight.Shape[1]);
         if (start % step != 0 || (endsInside && length % step != 0))
         {
             throw new QuantizationException(

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using TorchAO.Configuration;
 using TorchAO.Formats;
+using TorchAO.Formats.Codebook;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Floatx;
 using TorchAO.Formats.Int4;
@@ -54,6 +55,9 @@ internal static class ContractCases
         new GemliteUIntXWeightOnlyConfig { BitWidth = 8, GroupSize = null },
         new Float8WeightOnlyConfig { WeightDType = ScalarTypes.Float8E5M2 },
         new Float8WeightOnlyConfig { Granularity = Float8Granularity.PerTensor },
+        new CodebookWeightOnlyConfig { DType = QuantizedType.Unsigned(3), ScaleBlockSize = 32 },
+        new CodebookWeightOnlyConfig { DType = QuantizedType.UInt8, ScaleBlockSize = 64 },
+        new CodebookWeightOnlyConfig { DType = QuantizedType.Unsigned(6), BlockSize = 4, ScaleBlockSize = 64 },
         new NF4WeightOnlyConfig { BlockSize = 32, ScalerBlockSize = 6 },
         new FPXWeightOnlyConfig(2, 3),
         new FPXWeightOnlyConfig(2, 2),
