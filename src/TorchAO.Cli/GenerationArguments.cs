@@ -1,5 +1,6 @@
 using System.CommandLine;
 using TorchAO.Models.Generation;
+using TorchAO.Models.Llama;
 
 namespace TorchAO.Cli;
 
@@ -54,6 +55,19 @@ internal sealed class GenerationArguments
         HelpName = "text",
     };
 
+    private readonly Option<KeyValueFormat> cache = CacheOption();
+
+    /// <summary>Makes the option that says how a cache stores keys and values.</summary>
+    public static Option<KeyValueFormat> CacheOption() => new("--kv-cache")
+    {
+        Description = "How keys and values of the tokens so far are stored.",
+        DefaultValueFactory = _ => KeyValueFormat.Float,
+        HelpName = "float|int8|int4|float8",
+    };
+
+    /// <summary>Reads how the cache stores keys and values.</summary>
+    public KeyValueFormat CacheFormat(ParseResult parsed) => parsed.GetRequiredValue(cache);
+
     /// <summary>Adds the options to a command.</summary>
     public void AddTo(Command command)
     {
@@ -64,6 +78,7 @@ internal sealed class GenerationArguments
         command.Add(penalty);
         command.Add(seed);
         command.Add(stops);
+        command.Add(cache);
     }
 
     /// <summary>Reads the options.</summary>

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using TorchAO.Models.Generation;
+using TorchAO.Models.Llama;
 using TorchAO.Models.Text;
 
 namespace TorchAO.Cli;
@@ -21,6 +22,9 @@ internal sealed class GenerationRequest
         command.SetAction((parsed, cancellation) => Task.Run(() => run(parsed, cancellation), CancellationToken.None));
         return command;
     }
+
+    /// <summary>Reads how the cache stores keys and values.</summary>
+    public KeyValueFormat CacheFormat(ParseResult parsed) => generation.CacheFormat(parsed);
 
     /// <summary>Gets the model's name, for people.</summary>
     public string ModelName(ParseResult parsed) => Path.GetFileName(Path.TrimEndingDirectorySeparator(model.Path(parsed)));

@@ -34,7 +34,7 @@ internal sealed class ChatCommand
     {
         (LoadedModel loaded, Tokenizer tokenizer, GenerationOptions options) = request.Open(parsed, terminal, cancellation);
         using LoadedModel owned = loaded;
-        using var generator = new TextGenerator(loaded.Model, tokenizer);
+        using var generator = new TextGenerator(loaded.Model, tokenizer, cacheFormat: request.CacheFormat(parsed));
         var template = ChatTemplate.For(tokenizer);
         options = options with { StopTokenIds = template.StopTokenIds };
         if (!terminal.IsJson)

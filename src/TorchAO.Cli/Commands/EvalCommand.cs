@@ -40,6 +40,12 @@ internal sealed class EvalCommand
         HelpName = "tokens",
     };
 
+    private readonly Option<KeyValueFormat?> cache = new("--kv-cache")
+    {
+        Description = "Read token by token through a cache of this format, as generate does; at once if absent.",
+        HelpName = "float|int8|int4|float8",
+    };
+
     private readonly Option<bool> all = new("--all", "-a")
     {
         Description = "Score a quantized copy for every config there is, and what the same codes give in floating point.",
@@ -59,6 +65,7 @@ internal sealed class EvalCommand
         command.Add(eval.documents);
         command.Add(eval.stride);
         command.Add(eval.window);
+        command.Add(eval.cache);
         command.Add(eval.all);
         command.SetAction((parsed, cancellation) => Task.Run(() => eval.Run(parsed, cancellation), CancellationToken.None));
         return command;
@@ -70,10 +77,11 @@ internal sealed class EvalCommand
         using LlamaForCausalLM reference = model.Load(parsed);
         Tokenizer tokenizer = model.OpenTokenizer(parsed, reference);
         TokenWindow[] windows = [.. Windows(parsed, tokenizer, reference.Config.MaxPositions)];
-        LanguageModelScore score = Score("scoring", reference, null, windows, cancellation);
+        KeyValueFormat? format = parsed.GetValue(cache);
+        LanguageModelScore score = Score("scoring", reference, null, windows, format, cancellation);
         if (parsed.GetValue(all))
         {
-            new EvalSweep(model, terminal, Score).Run(parsed, recipe, reference, score, windows, cancellation);
+            new EvalSweep(model, terminal, (title, scored, exact, over, stop) => Score(title, scored, exact, over, format, stop)).Run(parsed, recipe, reference, score, windows, cancellation);
             return ExitCode.Success;
         }
 
@@ -83,7 +91,7 @@ internal sealed class EvalCommand
         {
             using LoadedModel loaded = model.Load(parsed, recipe, terminal, cancellation);
             report = loaded.Report;
-            quantized = Score("scoring quantized", loaded.Model, reference, windows, cancellation);
+            quantized = Score("scoring quantized", loaded.Model, reference, windows, format, cancellation);
         }
 
         Write(parsed, score, quantized, report);
@@ -107,11 +115,12 @@ internal sealed class EvalCommand
     }
 
     private LanguageModelScore Score(
-        string title, LlamaForCausalLM scored, LlamaForCausalLM? reference, TokenWindow[] windows, CancellationToken cancellation)
+        string title, LlamaForCausalLM scored, LlamaForCausalLM? reference, TokenWindow[] windows, KeyValueFormat? format,
+        CancellationToken cancellation)
     {
         if (!terminal.IsLive)
         {
-            return LanguageModelEvaluation.Score(scored, windows, reference, null, cancellation);
+            return LanguageModelEvaluation.Score(scored, windows, reference, null, format, cancellation);
         }
 
         return terminal.Bar().Start(context =>
@@ -121,7 +130,7 @@ internal sealed class EvalCommand
             {
                 task.Description = string.Create(CultureInfo.InvariantCulture, $"{title} (perplexity {soFar.Perplexity:F4})");
                 task.Value = soFar.Tokens;
-            }), cancellation);
+            }), format, cancellation);
         });
     }
 

@@ -35,7 +35,9 @@ internal sealed class GenerateCommand
         using LoadedModel owned = loaded;
         string text = parsed.GetRequiredValue(prompt);
         int needed = tokenizer.Encode(text).Count + options.MaxNewTokens;
-        using var generator = new TextGenerator(loaded.Model, tokenizer, Math.Min(needed, loaded.Model.Config.MaxPositions));
+        using var generator = new TextGenerator(
+            loaded.Model, tokenizer, Math.Min(needed, loaded.Model.Config.MaxPositions),
+            request.CacheFormat(parsed));
         if (!terminal.IsJson)
         {
             WriteHead(parsed, loaded);

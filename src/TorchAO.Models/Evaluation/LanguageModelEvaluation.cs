@@ -12,6 +12,8 @@ public static class LanguageModelEvaluation
     /// <param name="windows">What it reads; see <see cref="TokenWindow"/> for the two usual ways.</param>
     /// <param name="reference">The model to compare with, or none; may be on another device.</param>
     /// <param name="progress">Told the score so far after each window.</param>
+    /// <param name="cacheFormat">Reads each window token by token through a cache of this format, as in generation; at once and
+    /// without a cache if absent.</param>
     /// <param name="cancellation">Stops between two windows.</param>
     /// <returns>The score over all windows; sums are kept in double precision.</returns>
     /// <exception cref="ArgumentException">There is no window, or one that scores nothing.</exception>
@@ -21,6 +23,7 @@ public static class LanguageModelEvaluation
         IEnumerable<TokenWindow> windows,
         LlamaForCausalLM? reference = null,
         IProgress<LanguageModelScore>? progress = null,
+        KeyValueFormat? cacheFormat = null,
         CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(model);
@@ -38,8 +41,8 @@ public static class LanguageModelEvaluation
             }
 
             using DisposeScope scope = NewDisposeScope();
-            Tensor predicted = Predict(model, window);
-            sums.Add(predicted, reference is null ? null : Predict(reference, window).to(predicted.device), window);
+            Tensor predicted = Predict(model, window, cacheFormat);
+            sums.Add(predicted, reference is null ? null : Predict(reference, window, null).to(predicted.device), window);
             progress?.Report(sums.Score());
         }
 
@@ -47,12 +50,21 @@ public static class LanguageModelEvaluation
     }
 
     /// <summary>Computes ln p <c>[scored, vocabulary]</c>, in float64.</summary>
-    private static Tensor Predict(LlamaForCausalLM model, TokenWindow window)
+    private static Tensor Predict(LlamaForCausalLM model, TokenWindow window, KeyValueFormat? cacheFormat)
     {
         // The last id predicts nothing that is known.
         Tensor ids = tensor([.. window.Ids.SkipLast(1).Select(id => (long)id)], [1, window.Ids.Count - 1], device: model.Device);
-        Tensor logits = model.forward(ids).squeeze(0).narrow(0, window.FirstScored - 1, window.Scored);
+        Tensor all = cacheFormat is { } format ? Stepwise(model, ids, format) : model.forward(ids);
+        Tensor logits = all.squeeze(0).narrow(0, window.FirstScored - 1, window.Scored);
         return nn.functional.log_softmax(logits.to(ScalarType.Float64), -1);
+    }
+
+    private static Tensor Stepwise(LlamaForCausalLM model, Tensor ids, KeyValueFormat format)
+    {
+        int count = checked((int)ids.size(1));
+        using var cache = new KeyValueCache(
+            model.Config, capacity: count, dtype: model.DType, device: model.Device, format: format);
+        return cat([.. Enumerable.Range(0, count).Select(i => model.Step(ids.narrow(1, i, 1), cache))], 1);
     }
 
     private sealed class Sums(bool hasReference)

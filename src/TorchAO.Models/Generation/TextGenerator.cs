@@ -30,16 +30,20 @@ public sealed class TextGenerator : IDisposable
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="capacity">The longest sequence in tokens, prompt included; the model's longest, at most
     /// <see cref="UsualCapacity"/>, if absent. The cache is allocated at once.</param>
+    /// <param name="cacheFormat">How the cache stores keys and values.</param>
+    /// <exception cref="QuantizationException">The format does not fit the model.</exception>
     /// <exception cref="Checkpoints.CheckpointException">The tokenizer belongs to another model.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The capacity is beyond the model's longest sequence.</exception>
-    public TextGenerator(LlamaForCausalLM model, Tokenizer tokenizer, int? capacity = null)
+    public TextGenerator(
+        LlamaForCausalLM model, Tokenizer tokenizer, int? capacity = null, KeyValueFormat cacheFormat = KeyValueFormat.Float)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokenizer);
         tokenizer.EnsureFits(model.Config.VocabSize);
         (this.model, this.tokenizer) = (model, tokenizer);
         cache = new KeyValueCache(
-            model.Config, capacity: capacity ?? Math.Min(model.Config.MaxPositions, UsualCapacity), dtype: model.DType, device: model.Device);
+            model.Config, capacity: capacity ?? Math.Min(model.Config.MaxPositions, UsualCapacity), dtype: model.DType, device: model.Device,
+            format: cacheFormat);
         weightBytesPerToken = model.CountDecodeBytes();
         ends = [.. model.Config.EosTokenIds, .. tokenizer.EosTokenIds];
         decoder = new TokenDecoder(tokenizer);
@@ -47,6 +51,9 @@ public sealed class TextGenerator : IDisposable
 
     /// <summary>Gets the longest sequence in tokens.</summary>
     public int Capacity => cache.Capacity;
+
+    /// <summary>Gets the size of the cache in bytes, that of the longest sequence.</summary>
+    public long CacheBytes => cache.Bytes;
 
     /// <summary>Gets the tokens of the conversation, prompts included.</summary>
     public IReadOnlyList<int> TokenIds => ids;

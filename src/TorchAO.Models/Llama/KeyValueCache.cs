@@ -1,13 +1,19 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace TorchAO.Models.Llama;
 
 /// <summary>The keys and values of the tokens that a model has seen, so that each further token costs one step.</summary>
-/// <remarks>Owns its tensors, which are as large as the longest sequence from the beginning; steps allocate nothing here.</remarks>
+/// <remarks>
+/// Owns its tensors, which are as large as the longest sequence from the beginning. In a quantized format ("memory only") a step
+/// decodes the rows of one layer at a time, and the new tokens of the step meet each other as they were computed: only later steps
+/// see them rounded, as in torchao's <c>AffineQuantizedKVCache</c>.
+/// </remarks>
 public sealed class KeyValueCache : IDisposable
 {
-    private readonly Tensor[] keys;
-    private readonly Tensor[] values;
+    private readonly KeyValueCodec codec;
+    private readonly Tensor[][] keys;
+    private readonly Tensor[][] values;
 
     /// <summary>Creates an empty cache.</summary>
     /// <param name="config">The model's shape.</param>
@@ -15,20 +21,31 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="capacity">The longest sequence in tokens; the model's longest if absent.</param>
     /// <param name="dtype">The type of keys and values: that of the model's activations.</param>
     /// <param name="device">The device of the model.</param>
+    /// <param name="format">How they are stored.</param>
     /// <exception cref="ArgumentOutOfRangeException">The capacity is beyond the model's longest sequence.</exception>
+    /// <exception cref="QuantizationException">The format does not fit the size of the model's heads.</exception>
     public KeyValueCache(
-        LlamaConfig config, long batch = 1, int? capacity = null, ScalarType dtype = ScalarType.Float32, Device? device = null)
+        LlamaConfig config, long batch = 1, int? capacity = null, ScalarType dtype = ScalarType.Float32, Device? device = null,
+        KeyValueFormat format = KeyValueFormat.Float)
     {
         ArgumentNullException.ThrowIfNull(config);
         Capacity = capacity ?? config.MaxPositions;
         ArgumentOutOfRangeException.ThrowIfGreaterThan(Capacity, config.MaxPositions, nameof(capacity));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
-        long[] shape = [batch, config.KeyValueHeads, Capacity, config.HeadSize];
-        Tensor[] Make() => [.. Enumerable.Range(0, config.Layers).Select(
-            _ => zeros(shape, dtype: dtype, device: device).DetachFromDisposeScope())];
+        Format = format;
+        codec = KeyValueCodec.Of(format, config.HeadSize);
+
+        // The components of one token say what those of all are like.
+        using DisposeScope scope = NewDisposeScope();
+        Tensor[] sample = codec.Encode(zeros([batch, config.KeyValueHeads, 1, config.HeadSize], dtype: dtype, device: device));
+        Tensor[][] Make() => [.. Enumerable.Range(0, config.Layers).Select(_ => sample.Select(one => zeros(
+            [batch, config.KeyValueHeads, Capacity, one.size(3)], dtype: one.dtype, device: device).DetachFromDisposeScope()).ToArray())];
         keys = Make();
         values = Make();
     }
+
+    /// <summary>Gets how keys and values are stored.</summary>
+    public KeyValueFormat Format { get; }
 
     /// <summary>Gets the longest sequence in tokens.</summary>
     public int Capacity { get; }
@@ -37,7 +54,12 @@ public sealed class KeyValueCache : IDisposable
     public int Length { get; private set; }
 
     /// <summary>Gets the size of all keys and values in bytes.</summary>
-    public long Bytes => keys.Concat(values).Sum(tensor => tensor.numel() * tensor.element_size());
+    public long Bytes => All.Sum(tensor => tensor.numel() * tensor.element_size());
+
+    /// <summary>Gets the bytes that one token takes in all layers.</summary>
+    public long BytesPerToken => Bytes / Capacity;
+
+    private IEnumerable<Tensor> All => keys.Concat(values).SelectMany(components => components);
 
     /// <summary>Forgets the tokens behind a length.</summary>
     public void Truncate(int length)
@@ -50,23 +72,49 @@ public sealed class KeyValueCache : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (Tensor tensor in keys.Concat(values))
+        foreach (Tensor tensor in All)
         {
             tensor.Dispose();
         }
     }
 
-    /// <summary>Writes the keys and values <c>[B, KV, T, D]</c> of new tokens, and gets views of all <c>[B, KV, Length + T, D]</c>.</summary>
-    internal (Tensor Keys, Tensor Values) Append(int layer, Tensor newKeys, Tensor newValues)
-    {
-        long count = newKeys.size(2);
-        using Tensor keyTarget = keys[layer].narrow(2, Length, count);
-        using Tensor valueTarget = values[layer].narrow(2, Length, count);
-        keyTarget.copy_(newKeys);
-        valueTarget.copy_(newValues);
-        return (keys[layer].narrow(2, 0, Length + count), values[layer].narrow(2, 0, Length + count));
-    }
+    /// <summary>Writes the keys and values <c>[B, KV, T, D]</c> of new tokens, and gets those of the last tokens, the new ones included.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="newKeys">The keys of the new tokens.</param>
+    /// <param name="newValues">Their values.</param>
+    /// <param name="visible">How many of the last tokens are wanted; all if absent.</param>
+    /// <returns>Keys and values <c>[B, KV, at most Length + T, D]</c>; views where the cache stores them as they are. The caller
+    /// disposes them.</returns>
+    internal (Tensor Keys, Tensor Values) Append(int layer, Tensor newKeys, Tensor newValues, long? visible = null) =>
+        (Append(keys[layer], newKeys, visible), Append(values[layer], newValues, visible));
+
+    /// <summary>Gets what is stored of a layer, one component for codes and one or two for their parameters.</summary>
+    internal (IReadOnlyList<Tensor> Keys, IReadOnlyList<Tensor> Values) Stored(int layer) => (keys[layer], values[layer]);
 
     /// <summary>Counts the tokens that all layers have appended.</summary>
     internal void Advance(int count) => Length += count;
+
+    private Tensor Append(Tensor[] stored, Tensor rows, long? visible)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        long count = rows.size(2);
+        foreach ((Tensor component, Tensor encoded) in stored.Zip(codec.Encode(rows)))
+        {
+            component.narrow(2, Length, count).copy_(encoded);
+        }
+
+        long past = Math.Clamp((visible ?? long.MaxValue) - count, 0, Length);
+        if (Format == KeyValueFormat.Float)
+        {
+            return stored[0].narrow(2, Length - past, past + count).MoveToOuterDisposeScope();
+        }
+
+        if (past == 0)
+        {
+            return rows.alias().MoveToOuterDisposeScope();
+        }
+
+        Tensor before = codec.Decode([.. stored.Select(component => component.narrow(2, Length - past, past))], rows.dtype);
+        return cat([before, rows], 2).MoveToOuterDisposeScope();
+    }
 }

@@ -45,7 +45,7 @@ internal sealed class LlamaAttention : nn.Module
         keys = RotaryEmbedding.Rotate(keys, step.Cosine, step.Sine);
         if (cache is not null)
         {
-            (keys, values) = cache.Append(layer, keys, values);
+            (keys, values) = cache.Append(layer, keys, values, count == 1 ? config.SlidingWindow : null);
         }
 
         Tensor attended = count == 1 ? AttendOne(queries, keys, values) : AttendMany(queries, keys, values, step.Mask);
@@ -62,12 +62,6 @@ internal sealed class LlamaAttention : nn.Module
     // One query a head: the queries that share a key head stand as rows of one small matrix, and no key is copied.
     private Tensor AttendOne(Tensor queries, Tensor keys, Tensor values)
     {
-        if (config.SlidingWindow is int window && keys.size(2) > window)
-        {
-            keys = keys.narrow(2, keys.size(2) - window, window);
-            values = values.narrow(2, values.size(2) - window, window);
-        }
-
         int shared = config.Heads / config.KeyValueHeads;
         Tensor rows = queries.reshape(queries.size(0), config.KeyValueHeads, shared, config.HeadSize);
         return nn.functional.scaled_dot_product_attention(rows, keys, values)
