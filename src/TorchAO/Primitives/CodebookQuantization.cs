@@ -23,7 +23,7 @@ public static class CodebookQuantization
     public static Tensor ChooseScale(Tensor input, bool isScalar, long scaleBlockSize)
     {
         ArgumentNullException.ThrowIfNull(input);
-        RequireMatrix(input, "input", "[N, K]");
+        RequireMatrix(input, nameof(input), "[N, K]");
         RequireDivides(scaleBlockSize, input.size(1), "scale blocks", "input features");
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
@@ -43,7 +43,7 @@ public static class CodebookQuantization
     {
         ArgumentNullException.ThrowIfNull(input);
         ArgumentNullException.ThrowIfNull(scale);
-        RequireMatrix(input, "input", "[N, K]");
+        RequireMatrix(input, nameof(input), "[N, K]");
         RequireDivides(rows, input.size(0), "blocks", "rows");
         RequireDivides(columns, input.size(1), "blocks", "input features");
         RequireScales(scale, input.size(0), input.size(1));
@@ -66,8 +66,8 @@ public static class CodebookQuantization
     {
         ArgumentNullException.ThrowIfNull(vectors);
         ArgumentNullException.ThrowIfNull(codebook);
-        RequireMatrix(vectors, "vectors", "[count, D]");
-        RequireMatrix(codebook, "codebook", "[entries, D]");
+        RequireMatrix(vectors, nameof(vectors), "[count, D]");
+        RequireMatrix(codebook, nameof(codebook), "[entries, D]");
         if (vectors.size(1) != codebook.size(1) || codebook.size(0) == 0)
         {
             throw new QuantizationException(
@@ -100,8 +100,8 @@ public static class CodebookQuantization
         ArgumentNullException.ThrowIfNull(codes);
         ArgumentNullException.ThrowIfNull(codebook);
         ArgumentNullException.ThrowIfNull(scale);
-        RequireMatrix(codes, "codes", "[N / rows, K / columns]");
-        RequireMatrix(codebook, "codebook", "[entries, rows · columns]");
+        RequireMatrix(codes, nameof(codes), "[N / rows, K / columns]");
+        RequireMatrix(codebook, nameof(codebook), "[entries, rows · columns]");
         RequireDivides(rows, codebook.size(1), "rows of a block", "numbers of an entry");
         long columns = codebook.size(1) / rows;
         (long n, long k) = (codes.size(0) * rows, codes.size(1) * columns);
