@@ -10,6 +10,7 @@ public sealed partial class NoticeTests
 {
     [Theory]
     [InlineData("assets/README.md", "assets")]
+    [InlineData("examples/assets/README.md", "examples/assets")]
     [InlineData("tests/goldens/PROVENANCE.md", "tests/goldens")]
     public void Every_shipped_file_has_the_size_and_hash_that_its_page_states(string page, string folder)
     {
@@ -59,6 +60,6 @@ public sealed partial class NoticeTests
         return Convert.ToHexStringLower(SHA256.HashData(stream)) == stated.Hash;
     }
 
-    [GeneratedRegex(@"^\| ([\w./]+) \| (\d+) \| ([0-9a-f]{64}) \|$", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^\| ([\w./-]+) \| (\d+) \| ([0-9a-f]{64}) \|$", RegexOptions.Multiline)]
     private static partial Regex HashRow();
 }
