@@ -58,7 +58,7 @@ public static class CodebookQuantization
     /// <summary>Finds the nearest entry of each vector.</summary>
     /// <param name="vectors">Vectors <c>[count, D]</c>, float32.</param>
     /// <param name="codebook">Entries <c>[entries, D]</c>, float32.</param>
-    /// <returns>Indices <c>[count]</c>, uint8; at a tie the lower. The caller disposes them.</returns>
+    /// <returns>Indices <c>[count]</c>, uint8; at a tie that of either entry. The caller disposes them.</returns>
     /// <exception cref="QuantizationException">
     /// Vectors and entries have different lengths, or there are no entries, or more than a byte can number.
     /// </exception>

@@ -37,6 +37,23 @@ public sealed class CodebookQuantizationTests(ITestOutputHelper output)
         Assert.True(allclose(positive.Dequantize(), negative.Dequantize().neg(), 1e-5, 1e-6));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(256)]
+    public void The_entry_of_a_number_is_the_nearest_of_all(long entries)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        var generator = new Generator(9, CPU);
+        Tensor numbers = randn([3000, 1], generator: generator);
+        Tensor table = randn([entries, 1], generator: generator); // in no order
+
+        Tensor codes = CodebookQuantization.Nearest(numbers, table);
+        Tensor distance = (numbers - table.index_select(0, codes.to_type(ScalarType.Int64))).abs().flatten();
+
+        Assert.True(allclose(distance, (numbers - table.t()).abs().amin([1]), 0, 1e-6));
+    }
+
     [Fact]
     public void Blocks_of_two_rows_come_back_from_a_table_that_holds_them()
     {
