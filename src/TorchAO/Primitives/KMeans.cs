@@ -53,6 +53,11 @@ public static class KMeans
     internal static Tensor Nearest(Tensor vectors, Tensor entries)
     {
         using DisposeScope scope = NewDisposeScope();
+        if (entries.size(1) == 1)
+        {
+            return NearestNumbers(vectors.flatten(), entries.flatten()).MoveToOuterDisposeScope();
+        }
+
         Tensor half = entries.square().sum(dim: 1) * 0.5;
         Tensor transposed = entries.t();
         long block = Math.Max(1, ProductElements / entries.size(0));
@@ -65,6 +70,15 @@ public static class KMeans
         }
 
         return cat(parts).MoveToOuterDisposeScope();
+    }
+
+    // A search among the middles between neighbours: a few steps a number, where a product has one an entry.
+    private static Tensor NearestNumbers(Tensor numbers, Tensor entries)
+    {
+        long gaps = entries.size(0) - 1;
+        (Tensor ascending, Tensor order) = entries.sort(stable: true);
+        Tensor middles = (ascending.narrow(0, 0, gaps) + ascending.narrow(0, 1, gaps)) * 0.5;
+        return order.index_select(0, bucketize(numbers, middles, outInt32: true));
     }
 
     // Evenly from the whole. Many vectors an entry say no more about where it should lie than some.

@@ -44,6 +44,17 @@ public static class TernaryQuantization
         return scaled.round().clamp(-1, 1).to_type(ScalarType.Int8).MoveToOuterDisposeScope();
     }
 
+    /// <summary>Takes the signs alone, without a scale; torchao's <c>BitnetTensor.from_float</c>.</summary>
+    /// <param name="input">Values of any floating-point type.</param>
+    /// <returns>Codes −1, 0 and 1 in the shape of the input, int8. The caller disposes it.</returns>
+    public static Tensor Signs(Tensor input)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        using IDisposable noGrad = no_grad();
+        using Tensor signs = input.sign();
+        return signs.to_type(ScalarType.Int8);
+    }
+
     /// <summary>Computes <c>q · s</c> in float32 and casts it.</summary>
     /// <param name="codes">Codes.</param>
     /// <param name="scale">A scale that broadcasts against the codes.</param>

@@ -1,4 +1,4 @@
-using TorchAO.Formats.Int4;
+using TorchAO.Numerics.BitPacking;
 using TorchAO.Primitives;
 using static TorchSharp.torch;
 
@@ -20,20 +20,21 @@ internal sealed class SmallPackingHandler : IGoldenHandler
         }
         else if (recorded.Inputs.ContainsKey("w"))
         {
-            Tensor codes = run.Input("w").sign().add(1).to_type(ScalarType.Byte);
-            run.Expect("elem", BitStreamRows.Pack(codes, 2));
+            run.Expect("elem", TernaryPacking.Pack(TernaryQuantization.Signs(run.Input("w"))));
         }
         else
         {
-            // Rows 2r and 2r + 1 share bytes, the first in the low half: our pairs of neighbours, turned.
-            run.Expect("packed", NibblePacking.Pack(run.Input("x").t().contiguous()).t().contiguous());
+            run.Expect("packed", RowPairPacking.Pack(run.Input("x")));
         }
     }
 
     // The recorded call has scale 0.25 and zero point 7.
     private static void RunUInt4(GoldenRun run)
     {
-        run.Expect("packed", BitStreamRows.Pack(run.Input("x"), 4));
+        Tensor x = run.Input("x");
+        byte[] packed = new byte[Int4Packing.PackedLength(checked((int)x.numel()))];
+        Int4Packing.Pack(x.contiguous().data<byte>().ToArray(), packed, NibbleOrder.HighFirst);
+        run.Expect("packed", tensor(packed).reshape(x.size(0), -1));
         Tensor values = run.Input("f");
         var scheme = new AffineScheme(QuantizedType.Unsigned(4));
         using var qparams = new QParams(tensor(0.25f).reshape(1), tensor(7, dtype: ScalarType.Int32).reshape(1));
