@@ -47,6 +47,8 @@ internal static class TokenStream
         ["tokens_per_second"] = Math.Round(took.TokensPerSecond, 2),
         ["gigabytes_per_second"] = Math.Round(took.GigabytesPerSecond, 3),
         ["weight_bytes_per_token"] = took.WeightBytesPerToken,
+        ["cache_bytes"] = took.CacheBytes,
+        ["cache_bytes_per_token"] = took.CacheBytesPerToken,
     };
 
     /// <summary>Writes what a stream took on one line, for people.</summary>

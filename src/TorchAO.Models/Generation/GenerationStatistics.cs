@@ -9,6 +9,12 @@ namespace TorchAO.Models.Generation;
 public sealed record GenerationStatistics(
     int PromptTokens, int NewTokens, double PrefillMilliseconds, double DecodeMilliseconds, long WeightBytesPerToken)
 {
+    /// <summary>Gets the size of the cache of keys and values, which is allocated for the longest sequence.</summary>
+    public long CacheBytes { get; init; }
+
+    /// <summary>Gets the bytes that one token takes in that cache, all layers together.</summary>
+    public long CacheBytesPerToken { get; init; }
+
     /// <summary>Gets the speed of decode: tokens behind the first, by their time; 0 where there is none.</summary>
     public double TokensPerSecond => NewTokens > 1 && DecodeMilliseconds > 0 ? (NewTokens - 1) * 1000 / DecodeMilliseconds : 0;
 

@@ -128,7 +128,11 @@ public sealed class TextGenerator : IDisposable
             int id = Next(sampler);
             double took = Stopwatch.GetElapsedTime(begin).TotalMilliseconds;
             (prefill, decode) = count == 1 ? (took, 0) : (prefill, decode + took);
-            Statistics = new GenerationStatistics(read, count, prefill, decode, weightBytesPerToken);
+            Statistics = new GenerationStatistics(read, count, prefill, decode, weightBytesPerToken)
+            {
+                CacheBytes = cache.Bytes,
+                CacheBytesPerToken = cache.BytesPerToken,
+            };
             if (stops.Contains(id))
             {
                 yield return new GeneratedToken(id, filter.Flush(), FinishReason.EndOfText);

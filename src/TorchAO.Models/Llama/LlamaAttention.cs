@@ -48,7 +48,7 @@ internal sealed class LlamaAttention : nn.Module
             (keys, values) = cache.Append(layer, keys, values, count == 1 ? config.SlidingWindow : null);
         }
 
-        Tensor attended = count == 1 ? AttendOne(queries, keys, values) : AttendMany(queries, keys, values, step.Mask);
+        Tensor attended = count == 1 ? AttendOne(queries, keys, values) : AttendMany(queries, keys, values, step.Past);
         Tensor merged = attended.transpose(1, 2).reshape(batch, count, config.Heads * config.HeadSize);
         return o_proj.call(merged).MoveToOuterDisposeScope();
     }
@@ -68,11 +68,31 @@ internal sealed class LlamaAttention : nn.Module
             .reshape(queries.size(0), config.Heads, 1, config.HeadSize);
     }
 
-    private Tensor AttendMany(Tensor queries, Tensor keys, Tensor values, Tensor? mask)
+    // At the beginning of a text libtorch's own causality says it all. Behind a cache, or with a window, it does not: blocks of
+    // queries then get a mask of their own, which is as wide as what they see, and no buffer grows with the square of the text.
+    private Tensor AttendMany(Tensor queries, Tensor keys, Tensor values, int past)
     {
         int shared = config.Heads / config.KeyValueHeads;
+        (keys, values) = (Repeat(keys, shared), Repeat(values, shared));
+        long count = queries.size(2);
+        if (past == 0 && !(config.SlidingWindow < count))
+        {
+            return nn.functional.scaled_dot_product_attention(queries, keys, values, null, 0, is_casual: true);
+        }
+
+        return cat([.. QueryBlock.Of(past, count, config.SlidingWindow).Select(block => AttendBlock(block, queries, keys, values))], 2);
+    }
+
+    private Tensor AttendBlock(QueryBlock block, Tensor queries, Tensor keys, Tensor values)
+    {
+        using DisposeScope scope = NewDisposeScope();
         return nn.functional.scaled_dot_product_attention(
-            queries, Repeat(keys, shared), Repeat(values, shared), mask, 0, is_casual: mask is null);
+            queries.narrow(2, block.First, block.Count),
+            keys.narrow(2, block.FirstKey, block.Keys),
+            values.narrow(2, block.FirstKey, block.Keys),
+            block.Mask(config.SlidingWindow, queries.device),
+            0,
+            is_casual: false).MoveToOuterDisposeScope();
     }
 
     private static Tensor Repeat(Tensor heads, int times)
@@ -90,5 +110,5 @@ internal sealed class LlamaAttention : nn.Module
 /// <summary>What all layers of one step share.</summary>
 /// <param name="Cosine">Cosines of the new positions, <c>[T, D]</c>.</param>
 /// <param name="Sine">Sines of the new positions, <c>[T, D]</c>.</param>
-/// <param name="Mask">Which keys each query sees, bool <c>[T, all]</c>; <see langword="null"/> where it is all before it.</param>
-internal readonly record struct AttentionStep(Tensor Cosine, Tensor Sine, Tensor? Mask);
+/// <param name="Past">How many tokens are before the new ones; with their positions it says what each query sees.</param>
+internal readonly record struct AttentionStep(Tensor Cosine, Tensor Sine, int Past);

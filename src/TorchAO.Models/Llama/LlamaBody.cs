@@ -53,7 +53,7 @@ internal sealed class LlamaBody : nn.Module
         int past = cache?.Length ?? 0;
         long count = ids.size(1);
         (Tensor cosine, Tensor sine) = rotary.At(past, count, ids.device);
-        var step = new AttentionStep(cosine, sine, Mask(past, count, ids.device));
+        var step = new AttentionStep(cosine, sine, past);
         Tensor hidden = embed_tokens.call(ids);
         for (int i = 0; i < layers.Count; i++)
         {
@@ -73,20 +73,5 @@ internal sealed class LlamaBody : nn.Module
         }
 
         base.Dispose(disposing);
-    }
-
-    // Several queries behind a cache, or a window: plain causality does not say it.
-    private Tensor? Mask(int past, long count, Device device)
-    {
-        bool isWindowed = config.SlidingWindow < past + count;
-        if (count == 1 || (past == 0 && !isWindowed))
-        {
-            return null;
-        }
-
-        Tensor queries = arange(past, past + count, device: device).unsqueeze(1);
-        Tensor keys = arange(0, past + count, device: device).unsqueeze(0);
-        Tensor visible = keys.le(queries);
-        return config.SlidingWindow is int window ? visible.logical_and(keys.gt(queries.sub(window))) : visible;
     }
 }

@@ -178,6 +178,23 @@ public sealed class TextGeneratorTests
         Assert.True(quantized.Statistics.WeightBytesPerToken < floats / 3);
     }
 
+    [Theory]
+    [InlineData(KeyValueFormat.Float, 8 * 4)]
+    [InlineData(KeyValueFormat.Int8, 8 + 4)]
+    [InlineData(KeyValueFormat.Float8, 8 + 4)]
+    [InlineData(KeyValueFormat.Int4, 4 + 4 + 4)]
+    public void Statistics_state_the_bytes_of_the_cache(KeyValueFormat format, int bytesAHead)
+    {
+        using Fixture f = new();
+        LlamaConfig config = f.Model.Config;
+        using var generator = new TextGenerator(f.Model, f.Tokenizer, capacity: 20, cacheFormat: format);
+
+        generator.Complete("Once upon a time", new GenerationOptions { MaxNewTokens = 3 });
+
+        long expected = 2L * config.Layers * config.KeyValueHeads * bytesAHead;
+        Assert.Equal((expected, expected * 20), (generator.Statistics.CacheBytesPerToken, generator.Statistics.CacheBytes));
+    }
+
     private sealed class Fixture : IDisposable
     {
         public Fixture(int? capacity = null)
