@@ -15,6 +15,7 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
         new("Runtime", "TorchAO.Runtime", "Numerics"),
 
         new("Primitives", "TorchAO.Primitives", "Errors", "Numerics", "Runtime"),
+        new("Calibration", "TorchAO.Calibration", "Errors", "Primitives", "Runtime"),
         new("Configuration", "TorchAO.Configuration", "Errors", "Primitives"),
         new("Tensors", "TorchAO.Tensors", "Errors", "Primitives", "Numerics", "Runtime"),
         new("Kernels", "TorchAO.Kernels", "Errors", "Tensors", "Primitives", "Numerics", "Runtime"),
