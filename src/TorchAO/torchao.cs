@@ -136,6 +136,19 @@ public static class torchao
         QuantizedType? dtype = null, long block_size = 1, long? scale_block_size = null) =>
         new() { DType = dtype ?? QuantizedType.Unsigned(4), BlockSize = block_size, ScaleBlockSize = scale_block_size };
 
+    /// <summary>Makes a config of signed weights of 1 to 8 bits and int8 activations.</summary>
+    public static Int8DynamicActivationIntxWeightConfig int8_dynamic_activation_intx_weight(
+        QuantizedType weight_dtype,
+        Granularity? granularity = null,
+        bool has_weight_zeros = false,
+        MappingType weight_mapping_type = MappingType.Asymmetric) => new()
+        {
+            WeightDType = weight_dtype,
+            Granularity = granularity ?? new PerGroup(128),
+            HasWeightZeros = has_weight_zeros,
+            WeightMappingType = weight_mapping_type,
+        };
+
     /// <summary>Makes a config with the numbers of the GemLite kernels.</summary>
     public static GemliteUIntXWeightOnlyConfig gemlite_uintx_weight_only(
         long? group_size = 64, int bit_width = 4, int packing_bitwidth = 32, bool? contiguous = null) => new()

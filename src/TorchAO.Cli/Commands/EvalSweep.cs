@@ -43,6 +43,7 @@ internal sealed class EvalSweep(ModelArguments model, Terminal terminal, ScoreMo
         "uintx_weight_only(dtype=uint3, group_size=32)",
         "uintx_weight_only(dtype=uint2, group_size=32)",
         "uintx_weight_only(dtype=uint1, group_size=32)",
+        "int8_dynamic_activation_intx_weight(weight_dtype=int3, granularity=per_group(32))",
         "fpx_weight_only(ebits=3, mbits=2)",
         "fpx_weight_only(ebits=2, mbits=3)",
         "fpx_weight_only(ebits=2, mbits=2)",

@@ -58,11 +58,16 @@ internal sealed class IntxWeightOnlyHandler : QuantizeHandler<IntxWeightOnlyConf
     protected override long GroupSize(in WeightFacts weight, IntxWeightOnlyConfig config) =>
         GroupSizes.Resolve(ConfiguredGroup(config), weight.InFeatures);
 
-    protected override IQuantizationGrid CreateGrid(in WeightFacts weight, IntxWeightOnlyConfig config)
+    protected override IQuantizationGrid CreateGrid(in WeightFacts weight, IntxWeightOnlyConfig config) => GridOf(weight, config);
+
+    /// <summary>Makes the grid of a config that fits.</summary>
+    internal static UIntXGrid GridOf(in WeightFacts weight, IntxWeightOnlyConfig config)
     {
         int bits = CodeBits.OfSigned(config.WeightDType)!.Value;
         return new UIntXGrid(
-            bits, GroupSize(weight, config), UIntXGrid.Signed(bits, config.MappingType, config.HasWeightZeros));
+            bits,
+            GroupSizes.Resolve(ConfiguredGroup(config), weight.InFeatures),
+            UIntXGrid.Signed(bits, config.MappingType, config.HasWeightZeros));
     }
 
     private static long? ConfiguredGroup(IntxWeightOnlyConfig config) => config.Granularity switch

@@ -18,7 +18,10 @@ internal sealed class UIntXFormat : Format<UIntXTensor>
     public override string Summary => "integers of 1 to 8 bits, a scale and perhaps a zero point a group; as many bits a weight";
 
     public override IReadOnlyList<IQuantizeHandler> Handlers { get; } =
-        [new UIntXWeightOnlyHandler(), new IntxWeightOnlyHandler(), new GemliteUIntXWeightOnlyHandler()];
+        [
+            new UIntXWeightOnlyHandler(), new IntxWeightOnlyHandler(), new GemliteUIntXWeightOnlyHandler(),
+            new Int8DynamicActivationIntxWeightHandler(),
+        ];
 
     protected override IReadOnlyList<ILinearKernel<UIntXTensor>> LinearKernels { get; } = [new UIntXLinearCpu()];
 
