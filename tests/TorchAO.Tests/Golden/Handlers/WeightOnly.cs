@@ -56,11 +56,11 @@ internal static class WeightOnly
 
     /// <summary>Makes a layer; the caller disposes it.</summary>
     public static QuantizedLinear Layer(QuantizeConfig config, Tensor weight, Tensor? bias) =>
-        Layer(Quantize(config, weight), bias);
+        Layer(Quantize(config, weight), bias, BuiltInFormats.Catalog.Handler(config).Activation(config));
 
     /// <summary>Makes a layer of a quantized weight, which it owns; the caller disposes it.</summary>
-    public static QuantizedLinear Layer(QuantizedTensor quantized, Tensor? bias) => new(
-        BuiltInFormats.Catalog.Format(quantized.Format).CreateExecutor(quantized),
+    public static QuantizedLinear Layer(QuantizedTensor quantized, Tensor? bias, ActivationScheme? activation = null) => new(
+        BuiltInFormats.Catalog.Format(quantized.Format).CreateExecutor(quantized, activation: activation),
         bias is null ? null : new Parameter(bias));
 
     /// <summary>Whether codes and zero points come from half-quadratic quantization.</summary>
