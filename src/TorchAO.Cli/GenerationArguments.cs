@@ -1,6 +1,6 @@
 using System.CommandLine;
+using TorchAO.KvCache;
 using TorchAO.Models.Generation;
-using TorchAO.Models.Llama;
 
 namespace TorchAO.Cli;
 

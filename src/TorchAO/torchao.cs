@@ -76,7 +76,7 @@ public static class torchao
         ArgumentNullException.ThrowIfNull(config);
         Warn("a callable as the second argument of quantize_ is deprecated; pass a config or ModuleRules.");
         var rules = new ModuleRules();
-        foreach (LinearSite site in ModuleWalker.Find(model))
+        foreach (LayerSite site in ModuleWalker.Find(model))
         {
             bool isTaken = site.Linear is not null && site.Executor is null && filter_fn?.Invoke(site.Layer, site.Name) != false;
             QuantizeConfig? chosen = isTaken ? config(site.Linear!) : null;

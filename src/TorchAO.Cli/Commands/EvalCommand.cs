@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Spectre.Console;
+using TorchAO.KvCache;
 using TorchAO.Lifecycle;
 using TorchAO.Models.Evaluation;
 using TorchAO.Models.Llama;
@@ -74,6 +75,11 @@ internal sealed class EvalCommand
     private int Run(ParseResult parsed, CancellationToken cancellation)
     {
         QuantizeRecipe? recipe = quantize.Recipe(parsed);
+        if (parsed.GetValue(all) && recipe is not null)
+        {
+            throw new QuantizationException("--all with --quantize, --rule, --embedding or --recipe: expected one or the other.");
+        }
+
         using LlamaForCausalLM reference = model.Load(parsed);
         Tokenizer tokenizer = model.OpenTokenizer(parsed, reference);
         TokenWindow[] windows = [.. Windows(parsed, tokenizer, reference.Config.MaxPositions)];
@@ -81,7 +87,7 @@ internal sealed class EvalCommand
         LanguageModelScore score = Score("scoring", reference, null, windows, format, cancellation);
         if (parsed.GetValue(all))
         {
-            new EvalSweep(model, terminal, (title, scored, exact, over, stop) => Score(title, scored, exact, over, format, stop)).Run(parsed, recipe, reference, score, windows, cancellation);
+            new EvalSweep(model, terminal, (title, scored, exact, over, stop) => Score(title, scored, exact, over, format, stop)).Run(parsed, reference, score, windows, cancellation);
             return ExitCode.Success;
         }
 

@@ -61,20 +61,14 @@ internal sealed class EvalSweep(ModelArguments model, Terminal terminal, ScoreMo
 
     /// <summary>Scores every config and writes the table.</summary>
     /// <param name="parsed">The command line.</param>
-    /// <param name="only">Skips and rules that go before each config; <see langword="null"/> for none.</param>
     /// <param name="reference">The float model.</param>
     /// <param name="exact">Its score.</param>
     /// <param name="windows">The text.</param>
     /// <param name="cancellation">Stops between two windows.</param>
     public void Run(
-        ParseResult parsed, QuantizeRecipe? only, LlamaForCausalLM reference, LanguageModelScore exact, TokenWindow[] windows,
+        ParseResult parsed, LlamaForCausalLM reference, LanguageModelScore exact, TokenWindow[] windows,
         CancellationToken cancellation)
     {
-        if (only is not null)
-        {
-            throw new QuantizationException("--all with --quantize, --rule, --embedding or --recipe: expected one or the other.");
-        }
-
         var rows = new List<Row>();
         foreach (string text in Configs)
         {

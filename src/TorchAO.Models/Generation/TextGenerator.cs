@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using TorchAO.KvCache;
 using TorchAO.Models.Llama;
 using TorchAO.Models.Text;
 using TorchAO.Runtime.Memory;

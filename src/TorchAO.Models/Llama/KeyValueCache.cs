@@ -1,3 +1,4 @@
+using TorchAO.KvCache;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -37,7 +38,7 @@ public sealed class KeyValueCache : IDisposable
 
         // The components of one token say what those of all are like.
         using DisposeScope scope = NewDisposeScope();
-        Tensor[] sample = codec.Encode(zeros([batch, config.KeyValueHeads, 1, config.HeadSize], dtype: dtype, device: device));
+        IReadOnlyList<Tensor> sample = codec.Encode(zeros([batch, config.KeyValueHeads, 1, config.HeadSize], dtype: dtype, device: device));
         Tensor[][] Make() => [.. Enumerable.Range(0, config.Layers).Select(_ => sample.Select(one => zeros(
             [batch, config.KeyValueHeads, Capacity, one.size(3)], dtype: one.dtype, device: device).DetachFromDisposeScope()).ToArray())];
         keys = Make();

@@ -16,7 +16,7 @@ internal static class QuantizedModelReader
         ModelState state = ModelState.Of(model);
         RequireFresh(state);
         file.VerifyWeights(catalog);
-        IReadOnlyList<(LinearSite Site, WeightRecord Weight)> layers = MatchLayers(file, state);
+        IReadOnlyList<(LayerSite Site, WeightRecord Weight)> layers = MatchLayers(file, state);
         var match = new StateMatch(path, file.Plain, file.Manifest.Tied, file.Describe, convertsFloats: false);
         IReadOnlyList<(IReadOnlyList<StateEntry> Places, string Tensor)> values = match.Match(state, layers.Select(layer => layer.Site).ToHashSet());
         match.RequireAllUsed();
@@ -25,7 +25,7 @@ internal static class QuantizedModelReader
         using var assembly = new ModelAssembly(catalog);
         using IDisposable ordinary = inference_mode(false);
         Device meta = options.Device ?? CPU;
-        foreach ((LinearSite site, WeightRecord weight) in layers)
+        foreach ((LayerSite site, WeightRecord weight) in layers)
         {
             options.CancellationToken.ThrowIfCancellationRequested();
             Device own = site.FloatWeight!.device;
@@ -56,10 +56,10 @@ internal static class QuantizedModelReader
         }
     }
 
-    private static List<(LinearSite Site, WeightRecord Weight)> MatchLayers(QuantizedFile file, ModelState state)
+    private static List<(LayerSite Site, WeightRecord Weight)> MatchLayers(QuantizedFile file, ModelState state)
     {
-        var byWeight = new Dictionary<string, LinearSite>(StringComparer.Ordinal);
-        foreach (LinearSite site in state.Tree.Sites.Where(site => site.FloatWeight is not null))
+        var byWeight = new Dictionary<string, LayerSite>(StringComparer.Ordinal);
+        foreach (LayerSite site in state.Tree.Sites.Where(site => site.FloatWeight is not null))
         {
             foreach (string name in ModelState.WeightNames(site))
             {
@@ -67,11 +67,11 @@ internal static class QuantizedModelReader
             }
         }
 
-        var layers = new List<(LinearSite, WeightRecord)>();
+        var layers = new List<(LayerSite, WeightRecord)>();
         foreach (WeightRecord weight in file.Manifest.Weights)
         {
             string where = $"{file.Path}: {CheckpointException.Quote(weight.Name)}";
-            if (!byWeight.TryGetValue(weight.Name, out LinearSite? site))
+            if (!byWeight.TryGetValue(weight.Name, out LayerSite? site))
             {
                 throw new CheckpointException(
                     CheckpointError.UnexpectedTensor, where, "the model has no layer for a quantized weight",
@@ -81,7 +81,7 @@ internal static class QuantizedModelReader
             }
 
             Tensor own = site.FloatWeight!;
-            if (!weight.Shape.SequenceEqual(LinearSite.RowShape(own)))
+            if (!weight.Shape.SequenceEqual(LayerSite.RowShape(own)))
             {
                 throw new CheckpointException(
                     CheckpointError.ShapeMismatch, where, "a quantized weight does not fit its layer",

@@ -20,7 +20,7 @@ internal static class QuantizedModelWriter
         using IDisposable noGradient = no_grad();
         var tensors = new SortedDictionary<string, Tensor>(StringComparer.Ordinal);
         var weights = new List<WeightRecord>();
-        foreach (LinearSite site in state.Quantized)
+        foreach (LayerSite site in state.Quantized)
         {
             weights.Add(AddWeight(tensors, site));
         }
@@ -63,7 +63,7 @@ internal static class QuantizedModelWriter
         }
     }
 
-    private static WeightRecord AddWeight(SortedDictionary<string, Tensor> tensors, LinearSite site)
+    private static WeightRecord AddWeight(SortedDictionary<string, Tensor> tensors, LayerSite site)
     {
         QuantizedTensor weight = ModelState.QuantizedWeight(site);
         string name = ModelState.WeightOf(site);

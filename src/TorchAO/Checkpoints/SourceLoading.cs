@@ -17,7 +17,7 @@ internal static class SourceLoading
         ModelState state = ModelState.Of(model);
         RequireFloat(state);
         StateMatch match = Match(source);
-        IReadOnlyList<(IReadOnlyList<StateEntry> Places, string Tensor)> values = match.Match(state, new HashSet<LinearSite>());
+        IReadOnlyList<(IReadOnlyList<StateEntry> Places, string Tensor)> values = match.Match(state, new HashSet<LayerSite>());
         match.RequireAllUsed();
         using var assembly = new ModelAssembly(catalog);
         using IDisposable ordinary = inference_mode(false);
@@ -35,8 +35,8 @@ internal static class SourceLoading
         QuantizePlan.RequireCoverage(model, new([.. plans.Select(plan => plan.Report)]), options);
 
         StateMatch match = Match(source);
-        LinearSite[] quantized = [.. plans.Where(plan => plan.Handler is not null).Select(plan => plan.Site)];
-        Dictionary<LinearSite, string> weights = MatchWeights(match, state, quantized);
+        LayerSite[] quantized = [.. plans.Where(plan => plan.Handler is not null).Select(plan => plan.Site)];
+        Dictionary<LayerSite, string> weights = MatchWeights(match, state, quantized);
         IReadOnlyList<(IReadOnlyList<StateEntry> Places, string Tensor)> values = match.Match(state, quantized.ToHashSet());
         match.RequireAllUsed();
 
@@ -49,7 +49,7 @@ internal static class SourceLoading
             {
                 NativeHeap.Trim(); // what the layer before needed is not needed any more
                 using Tensor weight = Read(source, weights[plan.Site], plan.Site.FloatWeight!.dtype, plan.Device!);
-                return weight.reshape(LinearSite.RowShape(weight));
+                return weight.reshape(LayerSite.RowShape(weight));
             },
             () =>
             {
@@ -72,10 +72,10 @@ internal static class SourceLoading
     }
 
     // A layer that shares its weight with others finds it under any of their names.
-    private static Dictionary<LinearSite, string> MatchWeights(StateMatch match, ModelState state, LinearSite[] quantized)
+    private static Dictionary<LayerSite, string> MatchWeights(StateMatch match, ModelState state, LayerSite[] quantized)
     {
         var wanted = quantized.ToHashSet();
-        var weights = new Dictionary<LinearSite, string>();
+        var weights = new Dictionary<LayerSite, string>();
         foreach (IReadOnlyList<StateEntry> group in ModelState.Tied(state.Entries.Where(entry => entry.IsPersistent)))
         {
             foreach (StateEntry entry in group.Where(entry => entry.Site is not null && wanted.Contains(entry.Site)))

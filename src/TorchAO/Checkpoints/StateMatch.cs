@@ -61,7 +61,7 @@ internal sealed class StateMatch
     /// <param name="quantized">The layers whose weight comes in another way.</param>
     /// <returns>For each storage the entries that share it, and the tensor that fills it.</returns>
     /// <exception cref="CheckpointException">A tensor is missing, of another shape or type, or more than one for one place.</exception>
-    public IReadOnlyList<(IReadOnlyList<StateEntry> Places, string Tensor)> Match(ModelState state, IReadOnlySet<LinearSite> quantized)
+    public IReadOnlyList<(IReadOnlyList<StateEntry> Places, string Tensor)> Match(ModelState state, IReadOnlySet<LayerSite> quantized)
     {
         var matched = new List<(IReadOnlyList<StateEntry>, string)>();
         IEnumerable<StateEntry> entries = state.Entries.Where(entry => entry.Site is null || !quantized.Contains(entry.Site));

@@ -25,20 +25,14 @@ internal static class AffineRows
     /// <summary>Rounds a weight to codes.</summary>
     /// <returns>Codes <c>[N, K]</c>, one an element. The caller disposes them.</returns>
     public static Tensor Quantize(Tensor weight, QParams qparams, AffineScheme scheme) =>
-        RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
-        {
-            using Tensor rows = weight.narrow(0, start, count);
-            using QParams parameters = RowBlocks.Narrow(qparams, start, count);
-            return AffineQuantization.Quantize(rows, BlockSize(rows, parameters), parameters, scheme);
-        });
+        RowBlocks.Compute(weight, qparams, (rows, parameters) =>
+            AffineQuantization.Quantize(rows, BlockSize(rows, parameters), parameters, scheme));
 
     /// <summary>Computes the values of codes.</summary>
     /// <returns>Values <c>[N, K]</c>. The caller disposes them.</returns>
     public static Tensor Dequantize(Tensor codes, QParams qparams, AffineScheme scheme, ScalarType dtype) =>
-        RowBlocks.Compute(codes.size(0), codes.size(1), (start, count) =>
+        RowBlocks.Compute(codes, qparams, (rows, parameters) =>
         {
-            using Tensor rows = codes.narrow(0, start, count);
-            using QParams parameters = RowBlocks.Narrow(qparams, start, count);
             long[] blockSize = BlockSize(rows, parameters);
             if (dtype != ScalarType.Float64)
             {

@@ -4,9 +4,43 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Formats;
 
-/// <summary>Cuts through rows of codes without gaps, for the formats that store them so.</summary>
+/// <summary>Rows of codes without gaps, a few at a time, for the formats that store them so.</summary>
 internal static class PackedRows
 {
+    /// <summary>Packs codes.</summary>
+    /// <param name="codes">Codes <c>[N, K]</c>, uint8, each below <c>2^bits</c>.</param>
+    /// <param name="bits">Bits of a code, 1 to 8.</param>
+    /// <returns>Bytes <c>[N, ⌈K · bits / 8⌉]</c>. The caller disposes them.</returns>
+    public static Tensor Pack(Tensor codes, int bits) => RowBlocks.Compute(codes, rows => BitStreamRows.Pack(rows, bits));
+
+    /// <summary>Unpacks codes.</summary>
+    /// <param name="packed">Bytes as <see cref="Pack"/> makes them.</param>
+    /// <param name="bits">Bits of a code, 1 to 8.</param>
+    /// <param name="count">The count of codes in a row.</param>
+    /// <returns>Codes <c>[N, count]</c>, uint8. The caller disposes them.</returns>
+    public static Tensor Unpack(Tensor packed, int bits, long count) =>
+        RowBlocks.Compute(packed.size(0), count, (start, rows) =>
+        {
+            using Tensor part = packed.narrow(0, start, rows);
+            return BitStreamRows.Unpack(part, bits, count);
+        });
+
+    /// <summary>Computes the values of packed codes with a scale, or some, a row.</summary>
+    /// <param name="packed">Bytes as <see cref="Pack"/> makes them.</param>
+    /// <param name="bits">Bits of a code, 1 to 8.</param>
+    /// <param name="count">The count of codes in a row.</param>
+    /// <param name="scale">Scales <c>[N, …]</c>.</param>
+    /// <param name="step">Computes the values of some rows from their codes and scales.</param>
+    /// <returns>Values <c>[N, K]</c>. The caller disposes them.</returns>
+    public static Tensor Dequantize(Tensor packed, int bits, long count, Tensor scale, Func<Tensor, Tensor, Tensor> step) =>
+        RowBlocks.Compute(packed.size(0), count, (start, rows) =>
+        {
+            using Tensor part = packed.narrow(0, start, rows);
+            using Tensor codes = BitStreamRows.Unpack(part, bits, count);
+            using Tensor scales = scale.narrow(0, start, rows);
+            return step(codes, scales);
+        });
+
     /// <summary>Cuts a range of codes out of every row.</summary>
     /// <param name="weight">The weight that the codes belong to, for its shape and for messages.</param>
     /// <param name="packed">Its packed codes.</param>

@@ -37,6 +37,30 @@ internal static class RowBlocks
         return result!;
     }
 
+    /// <summary>Computes a matrix from another, block by block.</summary>
+    /// <param name="matrix">The other matrix, <c>[N, …]</c>.</param>
+    /// <param name="step">Computes the result's rows from those of the matrix.</param>
+    /// <returns>The result, N rows. The caller disposes it.</returns>
+    public static Tensor Compute(Tensor matrix, Func<Tensor, Tensor> step) =>
+        Compute(matrix.size(0), matrix.size(1), (start, count) =>
+        {
+            using Tensor rows = matrix.narrow(0, start, count);
+            return step(rows);
+        });
+
+    /// <summary>Computes a matrix from another and its parameters, block by block.</summary>
+    /// <param name="matrix">The other matrix, <c>[N, …]</c>.</param>
+    /// <param name="qparams">Parameters of its rows, or of all.</param>
+    /// <param name="step">Computes the result's rows from those of the matrix and their parameters.</param>
+    /// <returns>The result, N rows. The caller disposes it.</returns>
+    public static Tensor Compute(Tensor matrix, QParams qparams, Func<Tensor, QParams, Tensor> step) =>
+        Compute(matrix.size(0), matrix.size(1), (start, count) =>
+        {
+            using Tensor rows = matrix.narrow(0, start, count);
+            using QParams parameters = Narrow(qparams, start, count);
+            return step(rows, parameters);
+        });
+
     /// <summary>Cuts rows out of the parameters; what all rows share stays as it is.</summary>
     /// <returns>Views. The caller disposes them.</returns>
     public static QParams Narrow(QParams qparams, long start, long count) =>

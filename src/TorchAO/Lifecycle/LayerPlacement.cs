@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Lifecycle;
 
-/// <summary>Puts quantized weights into linear layers: what quantizing a model and loading a quantized one share.</summary>
+/// <summary>Puts quantized weights into layers: what quantizing a model and loading a quantized one share.</summary>
 internal static class LayerPlacement
 {
     /// <summary>Places a quantized weight at a module's path.</summary>
@@ -15,9 +15,9 @@ internal static class LayerPlacement
     /// <param name="executor">The weight; owned by the model from then on.</param>
     /// <returns>The road the layer took.</returns>
     /// <exception cref="QuantizationException">No linear layer has this path, or its shape is another.</exception>
-    public static LayerOutcome Place(IReadOnlyList<LinearSite> sites, string name, LinearExecutor executor)
+    public static LayerOutcome Place(IReadOnlyList<LayerSite> sites, string name, LinearExecutor executor)
     {
-        LinearSite site = sites.FirstOrDefault(site => site.Name == name || site.Aliases.Contains(name))
+        LayerSite site = sites.FirstOrDefault(site => site.Name == name || site.Aliases.Contains(name))
             ?? throw new QuantizationException(
                 $"module '{name}': the model has no linear layer of this name; near: {NearNames.List(name, sites.Select(s => s.Name))}. " +
                 "Build the model from the checkpoint's own configuration.");
@@ -43,7 +43,7 @@ internal static class LayerPlacement
     }
 
     /// <summary>Places a quantized weight in a layer, at every place that holds it.</summary>
-    public static LayerOutcome Place(LinearSite site, LinearExecutor executor)
+    public static LayerOutcome Place(LayerSite site, LinearExecutor executor)
     {
         switch (site.Layer)
         {
@@ -82,7 +82,7 @@ internal static class LayerPlacement
     }
 
     /// <summary>Says why a layer's bias does not go with its weight, or <see langword="null"/> if it does.</summary>
-    public static string? ReasonBiasDoesNotFit(LinearSite site)
+    public static string? ReasonBiasDoesNotFit(LayerSite site)
     {
         (Tensor? weight, Tensor? bias) = site.Layer switch
         {
@@ -97,7 +97,7 @@ internal static class LayerPlacement
     }
 
     /// <summary>Gives a quantized layer its floating-point weight back.</summary>
-    public static void Restore(LinearSite site)
+    public static void Restore(LayerSite site)
     {
         if (site.Layer is Linear linear)
         {
@@ -134,12 +134,12 @@ internal static class LayerPlacement
     /// <summary>Replaces convolutions with a window of one pixel by linear layers.</summary>
     public static IReadOnlyList<string> SwapPointwise(nn.Module model, Func<string, nn.Module, bool>? filter)
     {
-        LinearSite[] sites =
+        LayerSite[] sites =
         [
             .. ModuleWalker.Find(model).Where(site =>
                 site.Layer is Conv2d convolution && PointwiseLinear.IsPointwise(convolution) && filter?.Invoke(site.Name, site.Layer) != false),
         ];
-        foreach (LinearSite site in sites)
+        foreach (LayerSite site in sites)
         {
             if (site.ReasonNotToSwap(typeof(PointwiseLinear)) is { } reason)
             {
@@ -149,7 +149,7 @@ internal static class LayerPlacement
             }
         }
 
-        foreach (LinearSite site in sites)
+        foreach (LayerSite site in sites)
         {
             var convolution = (Conv2d)site.Layer;
             Swap(site, new PointwiseLinear(convolution), convolution.training);
@@ -160,25 +160,26 @@ internal static class LayerPlacement
     }
 
     // The table lives in libtorch, so a linear layer that is tied to it holds it through an object of its own.
-    private static LayerOutcome Place(LinearSite site, Embedding embedding, LinearExecutor executor)
+    private static LayerOutcome Place(LayerSite site, Embedding embedding, LinearExecutor executor)
     {
         Swap(site, new QuantizedEmbedding(executor), embedding.training);
         embedding.Dispose();
         return LayerOutcome.Swapped;
     }
 
-    private static LayerOutcome Place(LinearSite site, Convolution convolution, LinearExecutor executor)
+    private static LayerOutcome Place(LayerSite site, Convolution convolution, LinearExecutor executor)
     {
         using IDisposable noGradient = no_grad();
-        Parameter? bias = convolution.bias is { } old
-            ? LinearParameters.Adopt(old.detach().to(executor.Weight.Device, disposeAfter: true).clone(), old.requires_grad)
-            : null;
+        using Tensor? values = convolution.bias?.detach();
+        Parameter? bias = values is null
+            ? null
+            : LinearParameters.Adopt(values.to(executor.Weight.Device, copy: true), convolution.bias!.requires_grad);
         Swap(site, new QuantizedConvolution(executor, bias, ConvolutionGeometry.Of(convolution)), convolution.training);
         Release(site, convolution);
         return LayerOutcome.Swapped;
     }
 
-    private static void Release(LinearSite site, Convolution convolution)
+    private static void Release(LayerSite site, Convolution convolution)
     {
         if (site.TiedTo is null && site.Share.Holders-- <= 1)
         {
@@ -186,7 +187,7 @@ internal static class LayerPlacement
         }
     }
 
-    private static void Swap(LinearSite site, nn.Module replacement, bool isTraining)
+    private static void Swap(LayerSite site, nn.Module replacement, bool isTraining)
     {
         replacement.train(isTraining);
         foreach (ModuleSlot slot in site.Slots)

@@ -16,7 +16,7 @@ namespace TorchAO.Lifecycle;
 internal sealed class ModelAssembly(FormatCatalog catalog) : IDisposable
 {
     private readonly List<(IReadOnlyList<StateEntry> Places, Tensor Value)> values = [];
-    private readonly List<(LinearSite Site, LayerReport Report, LinearExecutor Executor)> layers = [];
+    private readonly List<(LayerSite Site, LayerReport Report, LinearExecutor Executor)> layers = [];
 
     /// <summary>Adds the value of a parameter or buffer.</summary>
     /// <param name="places">The places that share it.</param>
@@ -29,7 +29,7 @@ internal sealed class ModelAssembly(FormatCatalog catalog) : IDisposable
     /// <param name="activation">How the layer rounds activations; they stay in floating point if absent.</param>
     /// <param name="origin">The text of the config that made it, if known.</param>
     /// <returns>The layer's row of the report.</returns>
-    public LayerReport Add(LinearSite site, QuantizedTensor weight, ActivationScheme? activation, string? origin)
+    public LayerReport Add(LayerSite site, QuantizedTensor weight, ActivationScheme? activation, string? origin)
     {
         LinearExecutor executor = catalog.Format(weight.Format).CreateExecutor(weight, activation: activation);
         executor.Origin = origin;
@@ -58,7 +58,7 @@ internal sealed class ModelAssembly(FormatCatalog catalog) : IDisposable
         var done = new List<LayerReport>();
         while (layers.Count > 0)
         {
-            (LinearSite site, LayerReport report, LinearExecutor executor) = layers[0];
+            (LayerSite site, LayerReport report, LinearExecutor executor) = layers[0];
             LayerOutcome outcome = LayerPlacement.Place(site, executor);
             layers.RemoveAt(0);
             done.Add(report with { Outcome = outcome });

@@ -23,7 +23,7 @@ internal static class ModelQuantizer
         return Quantize(plans, catalog, options, plan =>
         {
             using Tensor weight = plan.Site.FloatWeight!.detach();
-            return weight.reshape(LinearSite.RowShape(weight));
+            return weight.reshape(LayerSite.RowShape(weight));
         });
     }
 
@@ -49,8 +49,8 @@ internal static class ModelQuantizer
     /// <summary>Gives every quantized layer its floating-point weight back.</summary>
     public static IReadOnlyList<string> Dequantize(nn.Module model)
     {
-        LinearSite[] sites = [.. ModuleWalker.Find(model).Where(site => site.Executor is not null)];
-        foreach (LinearSite site in sites)
+        LayerSite[] sites = [.. ModuleWalker.Find(model).Where(site => site.Executor is not null)];
+        foreach (LayerSite site in sites)
         {
             if (site.Layer is not Linear && site.ReasonNotToSwap(site.FloatType) is { } reason)
             {
@@ -61,7 +61,7 @@ internal static class ModelQuantizer
         }
 
         using IDisposable ordinary = inference_mode(false);
-        foreach (LinearSite site in sites)
+        foreach (LayerSite site in sites)
         {
             LayerPlacement.Restore(site);
         }
@@ -177,5 +177,5 @@ internal static class ModelQuantizer
     }
 
     /// <summary>A layer of a plan with its quantized weight, not yet placed.</summary>
-    private sealed record PreparedLayer(LinearSite Site, LayerReport Report, LinearExecutor? Executor);
+    private sealed record PreparedLayer(LayerSite Site, LayerReport Report, LinearExecutor? Executor);
 }

@@ -41,26 +41,26 @@ internal sealed class ModelState
     public IReadOnlyList<StateEntry> Entries { get; }
 
     /// <summary>Gets the quantized layers.</summary>
-    public IReadOnlyList<LinearSite> Quantized { get; }
+    public IReadOnlyList<LayerSite> Quantized { get; }
 
     /// <summary>Reads a model.</summary>
     public static ModelState Of(nn.Module model) => new(ModuleWalker.Explore(model));
 
     /// <summary>Gets the name of a layer's weight.</summary>
-    public static string WeightOf(LinearSite site) => ModuleWalker.Join(Prefix(site), WeightName);
+    public static string WeightOf(LayerSite site) => ModuleWalker.Join(Prefix(site), WeightName);
 
     /// <summary>Gets all names of a layer's weight: more than one where the layer is shared.</summary>
-    public static IEnumerable<string> WeightNames(LinearSite site) =>
+    public static IEnumerable<string> WeightNames(LayerSite site) =>
         [WeightOf(site), .. site.Aliases.Select(alias => ModuleWalker.Join(alias, WeightName))];
 
     /// <summary>Gets a layer's quantized weight.</summary>
-    public static QuantizedTensor QuantizedWeight(LinearSite site) => site.Executor!.Weight;
+    public static QuantizedTensor QuantizedWeight(LayerSite site) => site.Executor!.Weight;
 
     /// <summary>Gets how a quantized layer rounds activations, or <see langword="null"/>.</summary>
-    public static ActivationScheme? Activation(LinearSite site) => site.Executor!.Activation;
+    public static ActivationScheme? Activation(LayerSite site) => site.Executor!.Activation;
 
     /// <summary>Gets the text of the config that made a layer's quantized weight, or <see langword="null"/>.</summary>
-    public static string? Origin(LinearSite site) => site.Executor!.Origin;
+    public static string? Origin(LayerSite site) => site.Executor!.Origin;
 
     /// <summary>Joins entries that share one storage, in the order in which the walk met them.</summary>
     public static IReadOnlyList<IReadOnlyList<StateEntry>> Tied(IEnumerable<StateEntry> entries) =>
@@ -72,9 +72,9 @@ internal sealed class ModelState
             .Select(group => group.ToArray()),
     ];
 
-    private static string Prefix(LinearSite site) => site.Name == ModuleWalker.RootName ? string.Empty : site.Name;
+    private static string Prefix(LayerSite site) => site.Name == ModuleWalker.RootName ? string.Empty : site.Name;
 
-    private static IEnumerable<StateEntry> EntriesOf(string prefix, nn.Module module, LinearSite? site)
+    private static IEnumerable<StateEntry> EntriesOf(string prefix, nn.Module module, LayerSite? site)
     {
         bool isQuantized = site?.Executor is not null;
         foreach ((string name, Parameter parameter) in module.named_parameters(recurse: false))

@@ -6,4 +6,4 @@ namespace TorchAO.Lifecycle;
 /// <param name="Sites">The linear layers, and the modules that keep linear layers inside libtorch.</param>
 /// <param name="Modules">The other modules with their full names, each once; a module stands before its children.</param>
 internal sealed record ModelTree(
-    IReadOnlyList<LinearSite> Sites, IReadOnlyList<(string Name, nn.Module Module)> Modules);
+    IReadOnlyList<LayerSite> Sites, IReadOnlyList<(string Name, nn.Module Module)> Modules);

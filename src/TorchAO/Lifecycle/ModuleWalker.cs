@@ -20,9 +20,9 @@ internal sealed class ModuleWalker
     private const BindingFlags DeclaredFields =
         BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
 
-    private readonly List<LinearSite> sites = [];
+    private readonly List<LayerSite> sites = [];
     private readonly List<(string Name, nn.Module Module)> modules = [];
-    private readonly Dictionary<nn.Module, LinearSite> byLayer = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<nn.Module, LayerSite> byLayer = new(ReferenceEqualityComparer.Instance);
     private readonly HashSet<nn.Module> walked = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<nint, string> otherHolders = [];
 
@@ -31,7 +31,7 @@ internal sealed class ModuleWalker
     }
 
     /// <summary>Lists the linear layers, embeddings and convolutions of a model in the order in which it registered them.</summary>
-    public static IReadOnlyList<LinearSite> Find(nn.Module model) => Explore(model).Sites;
+    public static IReadOnlyList<LayerSite> Find(nn.Module model) => Explore(model).Sites;
 
     /// <summary>Lists the linear layers, embeddings and convolutions of a model, and all its other modules, in the order in which it registered them.</summary>
     public static ModelTree Explore(nn.Module model)
@@ -129,7 +129,7 @@ internal sealed class ModuleWalker
     private void FindTies()
     {
         var shares = new Dictionary<nint, WeightShare>();
-        foreach (LinearSite site in sites)
+        foreach (LayerSite site in sites)
         {
             if (site.Layer is Embedding || site.FloatWeight is not { IsInvalid: false } weight)
             {
@@ -152,9 +152,9 @@ internal sealed class ModuleWalker
 
     private void Meet(string name, nn.Module layer, List<ModuleSlot> slots)
     {
-        if (!byLayer.TryGetValue(layer, out LinearSite? site))
+        if (!byLayer.TryGetValue(layer, out LayerSite? site))
         {
-            site = new LinearSite(name, layer);
+            site = new LayerSite(name, layer);
             byLayer.Add(layer, site);
             sites.Add(site);
         }

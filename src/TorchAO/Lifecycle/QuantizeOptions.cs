@@ -9,7 +9,7 @@ public sealed record QuantizeOptions
     /// <summary>The name of libtorch's product over the dequantized weight, for <see cref="Kernel"/>.</summary>
     public const string ReferenceKernel = ReferenceLinear.KernelName;
 
-    /// <summary>Gets a filter over linear layers: module name and module; layers for which it is false are excluded.</summary>
+    /// <summary>Gets a filter over layers: module name and module; layers for which it is false are excluded.</summary>
     /// <value><see langword="null"/> (the default) takes all. The counterpart of torchao's <c>filter_fn</c>.</value>
     public Func<string, torch.nn.Module, bool>? Filter { get; init; }
 

@@ -12,7 +12,7 @@ using static TorchSharp.torch;
 namespace TorchAO.Lifecycle;
 
 /// <summary>What would be done to one layer: its row of the report, and with what.</summary>
-internal sealed record LayerPlan(LinearSite Site, LayerReport Report, IQuantizeHandler? Handler, Device? Device);
+internal sealed record LayerPlan(LayerSite Site, LayerReport Report, IQuantizeHandler? Handler, Device? Device);
 
 /// <summary>Decides for every layer of a model before anything is changed, so that errors leave the model as it was.</summary>
 internal sealed class QuantizePlan
@@ -48,10 +48,10 @@ internal sealed class QuantizePlan
     /// <param name="options">Filter, device, what is quantized already.</param>
     /// <exception cref="QuantizationException">A rule matches nothing, or a config is wrong.</exception>
     public static IReadOnlyList<LayerPlan> MakeStreamed(
-        IReadOnlyList<LinearSite> sites, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options) =>
+        IReadOnlyList<LayerSite> sites, ModuleRules rules, FormatCatalog catalog, QuantizeOptions options) =>
         Make(sites, new QuantizePlan(rules, catalog, options, isStreamed: true));
 
-    private static IReadOnlyList<LayerPlan> Make(IReadOnlyList<LinearSite> sites, QuantizePlan plan)
+    private static IReadOnlyList<LayerPlan> Make(IReadOnlyList<LayerSite> sites, QuantizePlan plan)
     {
         ModuleKinds kinds = plan.options.Modules;
         if (kinds == ModuleKinds.None || (kinds & ~ModuleKinds.All) != 0)
@@ -60,7 +60,7 @@ internal sealed class QuantizePlan
                 $"QuantizeOptions.Modules is {kinds}, expected Linear, Embedding, Convolution or a combination; nothing was changed.");
         }
 
-        LinearSite[] asked = [.. sites.Where(site => kinds.HasFlag(site.Kind))];
+        LayerSite[] asked = [.. sites.Where(site => kinds.HasFlag(site.Kind))];
         plan.RequireRules(asked);
         return [.. asked.Select(plan.Decide)];
     }
@@ -78,13 +78,15 @@ internal sealed class QuantizePlan
             : string.Join("; ", report.Layers.Where(layer => !layer.IsQuantized).Take(20)
                 .Select(layer => $"{layer.Name} ({layer.Module}): {layer.Reason}"));
         throw new QuantizationException(
-            $"model {model.GetType().Name}: {report.Quantized.Count()} of {report.Layers.Count} linear layers " +
+            $"model {model.GetType().Name}: {report.Quantized.Count()} of {report.Layers.Count} {Layers(options)} " +
             $"({100 * report.Coverage:0.#} % of their bytes) would be quantized, expected " +
             (options.MinimumCoverage > 0 ? $"at least {100 * options.MinimumCoverage:0.#} %" : "at least one layer") +
             $". Seen: {seen}. Change the rules, the config or MinimumCoverage; nothing was changed.");
     }
 
-    private void RequireRules(LinearSite[] sites)
+    private static string Layers(QuantizeOptions options) => options.Modules == ModuleKinds.Linear ? "linear layers" : "layers";
+
+    private void RequireRules(LayerSite[] sites)
     {
         for (int i = 0; i < rules.Count; i++)
         {
@@ -94,11 +96,11 @@ internal sealed class QuantizePlan
                 continue;
             }
 
-            LinearSite[] matched = [.. sites.Where(site => rules.Matches(i, site.Name))];
+            LayerSite[] matched = [.. sites.Where(site => rules.Matches(i, site.Name))];
             if (matched.Length == 0)
             {
                 throw new QuantizationException(
-                    $"rule '{pattern}' (number {i + 1}) matches none of the {sites.Length} {(options.Modules == ModuleKinds.Linear ? "linear " : "")}layers; near: " +
+                    $"rule '{pattern}' (number {i + 1}) matches none of the {sites.Length} {Layers(options)}; near: " +
                     $"{NearNames.List(pattern, sites.Select(site => site.Name))}. Correct the pattern or remove the rule; " +
                     "nothing was changed.");
             }
@@ -112,7 +114,7 @@ internal sealed class QuantizePlan
         }
     }
 
-    private LayerPlan Decide(LinearSite site)
+    private LayerPlan Decide(LayerSite site)
     {
         ModuleRule? rule = rules.Find(site.Name);
         if (site.Executor is { } executor)
@@ -189,7 +191,7 @@ internal sealed class QuantizePlan
         " in floating point: libtorch multiplies by them inside one native call. To quantize them, build the module of " +
         "Linear layers and nn.functional.scaled_dot_product_attention";
 
-    private string? ReasonToSkip(LinearSite site, QuantizeConfig config, IQuantizeHandler handler, in WeightFacts facts)
+    private string? ReasonToSkip(LayerSite site, QuantizeConfig config, IQuantizeHandler handler, in WeightFacts facts)
     {
         try
         {
@@ -201,7 +203,7 @@ internal sealed class QuantizePlan
         }
     }
 
-    private static void RequireDevice(LinearSite site, Device device)
+    private static void RequireDevice(LayerSite site, Device device)
     {
         bool isUsable = device.type switch
         {
@@ -219,7 +221,7 @@ internal sealed class QuantizePlan
     }
 
     private LayerPlan DecideFitting(
-        LinearSite site, QuantizeConfig config, IQuantizeHandler handler, WeightFacts facts, Device device)
+        LayerSite site, QuantizeConfig config, IQuantizeHandler handler, WeightFacts facts, Device device)
     {
         if (!isStreamed)
         {
@@ -260,7 +262,7 @@ internal sealed class QuantizePlan
     }
 
     // Linear layers have a road in place; the other kinds are replaced or left alone.
-    private string? ReasonNotToReplace(LinearSite site, QuantizeConfig config)
+    private string? ReasonNotToReplace(LayerSite site, QuantizeConfig config)
     {
         if (site.Layer is Linear)
         {
@@ -281,7 +283,7 @@ internal sealed class QuantizePlan
             : null);
     }
 
-    private LayerPlan DecideQuantized(LinearSite site, LinearExecutor executor, ModuleRule? rule)
+    private LayerPlan DecideQuantized(LayerSite site, LinearExecutor executor, ModuleRule? rule)
     {
         QuantizedTensor weight = executor.Weight;
         bool isAsked = !options.KeepQuantized && rule?.Config is not null && options.Filter?.Invoke(site.Name, site.Layer) != false;
@@ -317,7 +319,7 @@ internal sealed class QuantizePlan
         return JsonNode.DeepEquals(sample.DescribeParameters(), weight.DescribeParameters());
     }
 
-    private static void RequireFinite(LinearSite site)
+    private static void RequireFinite(LayerSite site)
     {
         using DisposeScope scope = NewDisposeScope();
         using IDisposable noGradient = no_grad();

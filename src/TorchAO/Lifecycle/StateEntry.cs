@@ -8,7 +8,7 @@ namespace TorchAO.Lifecycle;
 /// <param name="Module">The module that holds it.</param>
 /// <param name="IsPersistent">Whether checkpoints hold it; false for buffers that the model computes itself.</param>
 /// <param name="Site">The linear layer whose weight it is, which could be quantized instead.</param>
-internal sealed record StateEntry(string Name, Tensor Value, nn.Module Module, bool IsPersistent, LinearSite? Site)
+internal sealed record StateEntry(string Name, Tensor Value, nn.Module Module, bool IsPersistent, LayerSite? Site)
 {
     /// <summary>Gets whether the tensor has a type and a shape and no values yet.</summary>
     public bool IsMeta => Value.device_type == TorchSharp.DeviceType.META;

@@ -71,8 +71,7 @@ public abstract class QuantizedTensor : IDisposable
     [
         .. Components.Select(component => component with
         {
-            // A component with one entry for the whole tensor, such as a scale, is copied whole.
-            Value = component.Value.size(0) == Shape[0] ? component.Value.index_select(0, rows) : component.Value.clone(),
+            Value = component.IsShared ? component.Value.clone() : component.Value.index_select(0, rows),
         })
     ]);
 
@@ -102,14 +101,12 @@ public abstract class QuantizedTensor : IDisposable
         }
     }
 
-    /// <summary>Cuts out rows: of each component that has one entry a row; others are copied whole.</summary>
+    /// <summary>Cuts out rows of each component; those that all rows share are copied whole.</summary>
     protected virtual QuantizedTensor NarrowRows(long start, long length) => With([length, Shape[1]], DType,
     [
         .. Components.Select(component => component with
         {
-            Value = component.Value.size(0) == Shape[0]
-                ? Copy(component.Value, 0, start, length)
-                : component.Value.clone(),
+            Value = component.IsShared ? component.Value.clone() : Copy(component.Value, 0, start, length),
         })
     ]);
 

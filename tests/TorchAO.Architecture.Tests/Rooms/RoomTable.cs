@@ -15,7 +15,6 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
         new("Runtime", "TorchAO.Runtime", "Numerics"),
 
         new("Primitives", "TorchAO.Primitives", "Errors", "Numerics", "Runtime"),
-        new("Calibration", "TorchAO.Calibration", "Errors", "Primitives", "Runtime"),
         new("Configuration", "TorchAO.Configuration", "Errors", "Primitives"),
         new("Tensors", "TorchAO.Tensors", "Errors", "Primitives", "Numerics", "Runtime"),
         new("Kernels", "TorchAO.Kernels", "Errors", "Tensors", "Primitives", "Numerics", "Runtime"),
@@ -26,6 +25,8 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
             "Errors", "Configuration", "Formats", "Kernels", "Modules", "Primitives", "Tensors", "Runtime", "Numerics"),
         new("Formats", "TorchAO.Formats",
             "Errors", "Configuration", "Kernels", "Modules", "Primitives", "Tensors", "Runtime", "Numerics"),
+
+        new("KvCache", "TorchAO.KvCache", "Errors", "Primitives", "Runtime"),
 
         new("Lifecycle", "TorchAO.Lifecycle",
             "Errors", "Configuration", "Formats", "Kernels", "Modules", "Primitives", "Tensors", "Runtime"),
@@ -43,11 +44,11 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
         new("Reporting", "TorchAO.Reporting", "Errors", "Lifecycle", "Tensors", "Primitives", "Runtime"),
 
         new("Models", "TorchAO.Models",
-            "Front", "Errors", "Configuration", "Lifecycle", "Checkpoints", "Formats", "BuiltInFormats", "Modules",
+            "Front", "Errors", "Configuration", "Lifecycle", "Checkpoints", "Formats", "BuiltInFormats", "KvCache", "Modules",
             "Primitives", "Tensors", "Reporting", "Runtime", "Numerics"),
         new("Cli", "TorchAO.Cli",
             "Models", "Front", "Errors", "Configuration", "Lifecycle", "Checkpoints", "Formats", "BuiltInFormats",
-            "Formats/*", "Kernels", "Modules", "Primitives", "Tensors", "Reporting", "Runtime", "Numerics"),
+            "Formats/*", "Kernels", "KvCache", "Modules", "Primitives", "Tensors", "Reporting", "Runtime", "Numerics"),
 
         new("Front", "TorchAO",
             "Errors", "Configuration", "Lifecycle", "Checkpoints", "Formats", "BuiltInFormats", "Formats/*", "Kernels",

@@ -1,4 +1,5 @@
 using TorchAO.Formats.Int4;
+using TorchAO.KvCache;
 using TorchAO.Models.Generation;
 using TorchAO.Models.Llama;
 using TorchAO.Models.Llama.Loading;

@@ -1,3 +1,4 @@
+using TorchAO.KvCache;
 using TorchAO.Models.Evaluation;
 using TorchAO.Models.Llama;
 using TorchAO.Models.Llama.Loading;

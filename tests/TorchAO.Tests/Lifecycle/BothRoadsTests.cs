@@ -249,7 +249,7 @@ public sealed class BothRoadsTests
 
         model.Quantize(rules);
 
-        foreach (LinearSite site in ModuleWalker.Find(model))
+        foreach (LayerSite site in ModuleWalker.Find(model))
         {
             DeviceType expected = site.Name != "open" && cuda.is_available() ? DeviceType.CUDA : DeviceType.CPU;
             Assert.Equal(expected, site.Executor!.Weight.Device.type);

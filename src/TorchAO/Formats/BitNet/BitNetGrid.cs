@@ -17,25 +17,16 @@ internal sealed class BitNetGrid : IQuantizationGrid
     }
 
     public Tensor Quantize(Tensor weight, QParams qparams) =>
-        RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
-        {
-            using Tensor rows = weight.narrow(0, start, count);
-            return TernaryQuantization.Quantize(rows, qparams.Scale);
-        });
+        RowBlocks.Compute(weight, rows => TernaryQuantization.Quantize(rows, qparams.Scale));
 
     public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype) =>
-        RowBlocks.Compute(codes.size(0), codes.size(1), (start, count) =>
-        {
-            using Tensor rows = codes.narrow(0, start, count);
-            return TernaryQuantization.Dequantize(rows, qparams.Scale, dtype);
-        });
+        RowBlocks.Compute(codes, rows => TernaryQuantization.Dequantize(rows, qparams.Scale, dtype));
 
     public QuantizedTensor Pack(Tensor codes, QParams qparams, ScalarType dtype) => new BitNetTensor(
         codes.shape,
         dtype,
-        RowBlocks.Compute(codes.size(0), codes.size(1), (start, count) =>
+        RowBlocks.Compute(codes, rows =>
         {
-            using Tensor rows = codes.narrow(0, start, count);
             using Tensor unsigned = rows.bitwise_and(3).to_type(ScalarType.Byte);
             return BitStreamRows.Pack(unsigned, Bits);
         }),

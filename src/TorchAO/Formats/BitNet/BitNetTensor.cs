@@ -9,15 +9,13 @@ namespace TorchAO.Formats.BitNet;
 /// <summary>Codes −1, 0 and 1, four a byte, and one scale.</summary>
 internal sealed class BitNetTensor : QuantizedTensor
 {
-    private const int CodesPerByte = 8 / BitNetGrid.Bits;
-
     /// <summary>Creates the tensor over its components, which it owns.</summary>
     /// <param name="shape">The logical shape <c>[N, K]</c>.</param>
     /// <param name="dtype">The type of the weight that was quantized.</param>
     /// <param name="qdata">Codes, uint8 <c>[N, ⌈K / 4⌉]</c>, the first in the highest bits, −1 as 3.</param>
     /// <param name="scale">The scale, float32 <c>[1, 1]</c>.</param>
     public BitNetTensor(IReadOnlyList<long> shape, ScalarType dtype, Tensor qdata, Tensor scale)
-        : base(shape, dtype, new TensorComponent("qdata", qdata), new TensorComponent("scale", scale))
+        : base(shape, dtype, new TensorComponent("qdata", qdata), new TensorComponent("scale", scale, IsShared: true))
     {
     }
 
@@ -64,19 +62,8 @@ internal sealed class BitNetTensor : QuantizedTensor
         return new BitNetTensor(stored.Shape, stored.DType, qdata, scale);
     }
 
-    protected override QuantizedTensor NarrowFeatures(long start, long length)
-    {
-        bool endsInside = start + length < Shape[1];
-        return start % CodesPerByte == 0 && (!endsInside || length % CodesPerByte == 0)
-            ? new BitNetTensor(
-                [Shape[0], length],
-                DType,
-                Copy(QData, 1, start / CodesPerByte, BitStreamRows.RowBytes(length, BitNetGrid.Bits)),
-                Scale.clone())
-            : throw new QuantizationException(
-                $"{Format} weight [{Shape[0]}, {Shape[1]}]: input features {start} to {start + length - 1} split a byte, which holds " +
-                "four; begin and end at multiples of 4.");
-    }
+    protected override QuantizedTensor NarrowFeatures(long start, long length) => new BitNetTensor(
+        [Shape[0], length], DType, PackedRows.NarrowFeatures(this, QData, BitNetGrid.Bits, start, length), Scale.clone());
 
     protected override QuantizedTensor With(
         IReadOnlyList<long> shape, ScalarType dtype, IReadOnlyList<TensorComponent> components) =>

@@ -19,7 +19,7 @@ internal sealed class CodebookTensor : QuantizedTensor
         IReadOnlyList<long> shape, ScalarType dtype, int bits, Tensor qdata, Tensor scale, Tensor codebook)
         : base(
             shape, dtype, new TensorComponent("qdata", qdata), new TensorComponent("scale", scale),
-            new TensorComponent("codebook", codebook))
+            new TensorComponent("codebook", codebook, IsShared: true))
     {
         Bits = bits;
         GroupSize = Shape[1] / Scale.size(1);
@@ -53,22 +53,14 @@ internal sealed class CodebookTensor : QuantizedTensor
 
     /// <summary>Gets the codes one a byte.</summary>
     /// <returns>uint8 <c>[N, K / block]</c>. The caller disposes them.</returns>
-    public Tensor UnpackCodes() => RowBlocks.Compute(Shape[0], Shape[1], (start, count) =>
-    {
-        using Tensor packed = QData.narrow(0, start, count);
-        return BitStreamRows.Unpack(packed, Bits, Shape[1] / BlockSize);
-    });
+    public Tensor UnpackCodes() => PackedRows.Unpack(QData, Bits, Shape[1] / BlockSize);
 
     public override Tensor Dequantize(ScalarType? dtype = null)
     {
         using Tensor entries = Codebook.select(0, 0);
-        return RowBlocks.Compute(Shape[0], Shape[1], (start, count) =>
-        {
-            using Tensor packed = QData.narrow(0, start, count);
-            using Tensor codes = BitStreamRows.Unpack(packed, Bits, Shape[1] / BlockSize);
-            using Tensor scales = Scale.narrow(0, start, count);
-            return CodebookQuantization.Dequantize(codes, entries, scales, dtype: dtype ?? DType);
-        });
+        return PackedRows.Dequantize(
+            QData, Bits, Shape[1] / BlockSize, Scale,
+            (codes, scales) => CodebookQuantization.Dequantize(codes, entries, scales, dtype: dtype ?? DType));
     }
 
     /// <summary>Rebuilds a tensor from a checkpoint.</summary>
@@ -97,7 +89,6 @@ internal sealed class CodebookTensor : QuantizedTensor
         }
     }
 
-    // One table for all rows, also where there is one row and its number is asked for twice.
     protected override QuantizedTensor NarrowFeatures(long start, long length)
     {
         if (start % BlockSize != 0 || length % BlockSize != 0)
@@ -119,19 +110,5 @@ internal sealed class CodebookTensor : QuantizedTensor
 
     protected override QuantizedTensor With(
         IReadOnlyList<long> shape, ScalarType dtype, IReadOnlyList<TensorComponent> components) => new CodebookTensor(
-            shape, dtype, Bits, components[0].Value, components[1].Value, FirstTable(components[2].Value));
-
-    private static Tensor FirstTable(Tensor codebook)
-    {
-        if (codebook.size(0) == 1)
-        {
-            return codebook;
-        }
-
-        using (codebook)
-        using (Tensor first = codebook.narrow(0, 0, 1))
-        {
-            return first.clone();
-        }
-    }
+            shape, dtype, Bits, components[0].Value, components[1].Value, components[2].Value);
 }

@@ -8,8 +8,8 @@ namespace TorchAO.Formats.Float8;
 
 /// <summary>Stores linear weights in 8-bit floating point and rounds activations to it with a scale measured beforehand.</summary>
 /// <remarks>
-/// The counterpart of torchao's <c>Float8StaticActivationFloat8WeightConfig</c>. Each layer wants a scale of its own: give one by rule,
-/// or leave <see cref="Scale"/> out and let a calibration run measure it. Activations beyond the measured range saturate.
+/// The counterpart of torchao's <c>Float8StaticActivationFloat8WeightConfig</c>. Each layer wants a scale of its own: give one by rule.
+/// <c>MinMaxObserver</c> measures it. Activations beyond the measured range saturate.
 /// </remarks>
 public sealed record Float8StaticActivationFloat8WeightConfig : QuantizeConfig
 {

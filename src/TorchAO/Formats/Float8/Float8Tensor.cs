@@ -17,7 +17,9 @@ internal sealed class Float8Tensor : QuantizedTensor
     /// <param name="qdata">Codes <c>[N, K]</c>, float8 e4m3fn or e5m2.</param>
     /// <param name="scale">Scales <c>[N, 1]</c> or <c>[1, 1]</c>.</param>
     public Float8Tensor(ScalarType dtype, Tensor qdata, Tensor scale)
-        : base(qdata.shape, dtype, new TensorComponent("qdata", qdata), new TensorComponent("scale", scale))
+        : base(
+            qdata.shape, dtype, new TensorComponent("qdata", qdata),
+            new TensorComponent("scale", scale, IsShared: scale.size(0) != qdata.size(0)))
     {
     }
 

@@ -34,19 +34,10 @@ internal sealed class FloatxTensor : QuantizedTensor
 
     /// <summary>Gets the codes one a byte.</summary>
     /// <returns>uint8 <c>[N, K]</c>. The caller disposes them.</returns>
-    public Tensor UnpackCodes() => RowBlocks.Compute(Shape[0], Shape[1], (start, count) =>
-    {
-        using Tensor packed = QData.narrow(0, start, count);
-        return BitStreamRows.Unpack(packed, Type.Bits, Shape[1]);
-    });
+    public Tensor UnpackCodes() => PackedRows.Unpack(QData, Type.Bits, Shape[1]);
 
-    public override Tensor Dequantize(ScalarType? dtype = null) => RowBlocks.Compute(Shape[0], Shape[1], (start, count) =>
-    {
-        using Tensor packed = QData.narrow(0, start, count);
-        using Tensor codes = BitStreamRows.Unpack(packed, Type.Bits, Shape[1]);
-        using Tensor scales = Scale.narrow(0, start, count);
-        return FloatxQuantization.Dequantize(codes, scales, Type, dtype ?? DType);
-    });
+    public override Tensor Dequantize(ScalarType? dtype = null) => PackedRows.Dequantize(
+        QData, Type.Bits, Shape[1], Scale, (codes, scales) => FloatxQuantization.Dequantize(codes, scales, Type, dtype ?? DType));
 
     /// <summary>Rebuilds a tensor from a checkpoint.</summary>
     public static FloatxTensor Read(StoredTensor stored)

@@ -11,36 +11,15 @@ namespace TorchAO.Formats.Mx;
 /// <param name="scaling">How a scale follows from its block's largest magnitude.</param>
 internal sealed class MxGrid(MxElementType element, long blockSize, ScaleRounding scaling) : IQuantizationGrid
 {
-    public QParams ChooseQParams(Tensor weight) => new(RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
-    {
-        using Tensor rows = weight.narrow(0, start, count);
-        return MxQuantization.ChooseScale(rows, element, blockSize, scaling);
-    }));
+    public QParams ChooseQParams(Tensor weight) =>
+        new(RowBlocks.Compute(weight, rows => MxQuantization.ChooseScale(rows, element, blockSize, scaling)));
 
     public Tensor Quantize(Tensor weight, QParams qparams) =>
-        RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
-        {
-            using Tensor rows = weight.narrow(0, start, count);
-            using QParams parameters = RowBlocks.Narrow(qparams, start, count);
-            return MxQuantization.Quantize(rows, parameters.Scale, element);
-        });
+        RowBlocks.Compute(weight, qparams, (rows, parameters) => MxQuantization.Quantize(rows, parameters.Scale, element));
 
-    public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype) =>
-        RowBlocks.Compute(codes.size(0), codes.size(1), (start, count) =>
-        {
-            using Tensor rows = codes.narrow(0, start, count);
-            using QParams parameters = RowBlocks.Narrow(qparams, start, count);
-            return MxQuantization.Dequantize(rows, parameters.Scale, element, dtype);
-        });
+    public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype) => RowBlocks.Compute(
+        codes, qparams, (rows, parameters) => MxQuantization.Dequantize(rows, parameters.Scale, element, dtype));
 
     public QuantizedTensor Pack(Tensor codes, QParams qparams, ScalarType dtype) => new MxTensor(
-        codes.shape,
-        dtype,
-        element,
-        RowBlocks.Compute(codes.size(0), codes.size(1), (start, count) =>
-        {
-            using Tensor rows = codes.narrow(0, start, count);
-            return BitStreamRows.Pack(rows, MxElement.Of(element).Bits);
-        }),
-        qparams.Scale.clone());
+        codes.shape, dtype, element, PackedRows.Pack(codes, MxElement.Of(element).Bits), qparams.Scale.clone());
 }

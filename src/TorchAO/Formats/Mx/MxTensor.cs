@@ -42,13 +42,8 @@ internal sealed class MxTensor : QuantizedTensor
         ["block_size"] = GroupSize,
     };
 
-    public override Tensor Dequantize(ScalarType? dtype = null) => RowBlocks.Compute(Shape[0], Shape[1], (start, count) =>
-    {
-        using Tensor packed = QData.narrow(0, start, count);
-        using Tensor codes = BitStreamRows.Unpack(packed, Element.Bits, Shape[1]);
-        using Tensor scales = Scale.narrow(0, start, count);
-        return MxQuantization.Dequantize(codes, scales, Element.Type, dtype ?? DType);
-    });
+    public override Tensor Dequantize(ScalarType? dtype = null) => PackedRows.Dequantize(
+        QData, Element.Bits, Shape[1], Scale, (codes, scales) => MxQuantization.Dequantize(codes, scales, Element.Type, dtype ?? DType));
 
     /// <summary>Rebuilds a tensor from a checkpoint.</summary>
     public static MxTensor Read(StoredTensor stored)

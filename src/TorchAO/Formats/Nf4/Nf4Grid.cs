@@ -1,3 +1,4 @@
+using System.Numerics;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 using TorchSharp;
@@ -10,19 +11,11 @@ namespace TorchAO.Formats.Nf4;
 /// <param name="scalerBlockSize">The count of scales that share a factor, taken row by row.</param>
 internal sealed class Nf4Grid(long blockSize, long scalerBlockSize) : IQuantizationGrid
 {
-    public QParams ChooseQParams(Tensor weight) => new(RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
-    {
-        using Tensor rows = weight.narrow(0, start, count);
-        return Nf4Quantization.ChooseScale(rows, blockSize);
-    }));
+    public QParams ChooseQParams(Tensor weight) =>
+        new(RowBlocks.Compute(weight, rows => Nf4Quantization.ChooseScale(rows, blockSize)));
 
     public Tensor Quantize(Tensor weight, QParams qparams) =>
-        RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
-        {
-            using Tensor rows = weight.narrow(0, start, count);
-            using QParams parameters = RowBlocks.Narrow(qparams, start, count);
-            return Nf4Quantization.Quantize(rows, parameters.Scale);
-        });
+        RowBlocks.Compute(weight, qparams, (rows, parameters) => Nf4Quantization.Quantize(rows, parameters.Scale));
 
     public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype)
     {
@@ -42,25 +35,12 @@ internal sealed class Nf4Grid(long blockSize, long scalerBlockSize) : IQuantizat
         return new Nf4Tensor(
             codes.shape,
             dtype,
-            RowBlocks.Compute(codes.size(0), codes.size(1), (start, count) =>
-            {
-                using Tensor part = codes.narrow(0, start, count);
-                return BitStreamRows.Pack(part, Nf4Tensor.Bits);
-            }),
+            PackedRows.Pack(codes, Nf4Tensor.Bits),
             scales,
             factor.index_select(0, first.to_type(ScalarType.Int64)).reshape(rows, -1),
             mean.reshape(1, 1));
     }
 
     /// <summary>Gets how many neighbouring scales of a row surely share a factor: rows then cut anywhere between units.</summary>
-    public static long UnitOf(long blocks, long scalerBlockSize)
-    {
-        (long a, long b) = (blocks, scalerBlockSize);
-        while (b != 0)
-        {
-            (a, b) = (b, a % b);
-        }
-
-        return a;
-    }
+    public static long UnitOf(long blocks, long scalerBlockSize) => (long)BigInteger.GreatestCommonDivisor(blocks, scalerBlockSize);
 }

@@ -18,11 +18,11 @@ internal sealed class Nf4Tensor : QuantizedTensor
     /// <param name="qdata">Codes, uint8 <c>[N, K / 2]</c>, the first in the high half.</param>
     /// <param name="scale">Codes of the scales, int8 <c>[N, K / block]</c>.</param>
     /// <param name="factor">What the scales' codes are divided by, <c>[N, units]</c>: one for each run of K / block / units scales.</param>
-    /// <param name="mean">What is added then, <c>[1, 1]</c>, or one a row.</param>
+    /// <param name="mean">What is added then, <c>[1, 1]</c>.</param>
     public Nf4Tensor(IReadOnlyList<long> shape, ScalarType dtype, Tensor qdata, Tensor scale, Tensor factor, Tensor mean)
         : base(
             shape, dtype, new TensorComponent("qdata", qdata), new TensorComponent("scale", scale),
-            new TensorComponent("factor", factor), new TensorComponent("mean", mean)) => GroupSize = Shape[1] / Scale.size(1);
+            new TensorComponent("factor", factor), new TensorComponent("mean", mean, IsShared: true)) => GroupSize = Shape[1] / Scale.size(1);
 
     public override string Format => Nf4Format.FormatName;
 
@@ -37,7 +37,7 @@ internal sealed class Nf4Tensor : QuantizedTensor
     /// <summary>Gets what the scales' codes are divided by, <c>[N, units]</c>.</summary>
     public Tensor Factor => Components[2].Value;
 
-    /// <summary>Gets what is added to the scales, <c>[1, 1]</c>, or one a row.</summary>
+    /// <summary>Gets what is added to the scales, <c>[1, 1]</c>.</summary>
     public Tensor Mean => Components[3].Value;
 
     private long Unit => Scale.size(1) / Factor.size(1);
@@ -57,13 +57,8 @@ internal sealed class Nf4Tensor : QuantizedTensor
     public override Tensor Dequantize(ScalarType? dtype = null)
     {
         using Tensor scale = DequantizeScale();
-        return RowBlocks.Compute(Shape[0], Shape[1], (start, count) =>
-        {
-            using Tensor packed = QData.narrow(0, start, count);
-            using Tensor codes = BitStreamRows.Unpack(packed, Bits, Shape[1]);
-            using Tensor scales = scale.narrow(0, start, count);
-            return Nf4Quantization.Dequantize(codes, scales, dtype ?? DType);
-        });
+        return PackedRows.Dequantize(
+            QData, Bits, Shape[1], scale, (codes, scales) => Nf4Quantization.Dequantize(codes, scales, dtype ?? DType));
     }
 
     /// <summary>Rebuilds a tensor from a checkpoint.</summary>

@@ -47,19 +47,25 @@ internal static unsafe class BitStreamDecode
         Scalar(packed + (done * bits / 8), bits, count - done, codes + done);
     }
 
+    /// <summary>Reads one code; of a width that divides no byte it may lie in two.</summary>
+    public static byte Code(byte* packed, int bits, int index)
+    {
+        int bit = index * bits;
+        int window = packed[bit / 8] << 8;
+        if ((bit % 8) + bits > 8)
+        {
+            window |= packed[(bit / 8) + 1];
+        }
+
+        return (byte)((window >> (16 - (bit % 8) - bits)) & ((1 << bits) - 1));
+    }
+
     /// <summary>The reference: the definition, one code at a time.</summary>
     internal static void Scalar(byte* packed, int bits, int count, byte* codes)
     {
         for (int i = 0; i < count; i++)
         {
-            int bit = i * bits;
-            int window = packed[bit / 8] << 8;
-            if ((bit % 8) + bits > 8)
-            {
-                window |= packed[(bit / 8) + 1];
-            }
-
-            codes[i] = (byte)((window >> (16 - (bit % 8) - bits)) & ((1 << bits) - 1));
+            codes[i] = Code(packed, bits, i);
         }
     }
 

@@ -1,3 +1,4 @@
+using TorchAO.KvCache;
 using TorchAO.Models.Llama;
 using static TorchSharp.torch;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using TorchAO.Calibration;
+using TorchAO.Primitives.Observers;
 using TorchAO.Primitives;
 
 namespace TorchAO.Tests.Golden.Handlers;

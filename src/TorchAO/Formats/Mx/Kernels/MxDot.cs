@@ -24,7 +24,7 @@ internal static unsafe class MxDot
             float sum = 0;
             for (int k = 0; k < row.Length; k++)
             {
-                sum += x[(i * stride) + k] * (values[row.Code(k, bits)] * Scale(row.Scales[k / row.BlockSize]));
+                sum += x[(i * stride) + k] * (values[BitStreamDecode.Code(row.Codes, bits, k)] * Scale(row.Scales[k / row.BlockSize]));
             }
 
             y[i] = sum;

@@ -14,17 +14,4 @@ internal readonly unsafe ref struct MxRow(byte* codes, byte* scales, int length,
     public int Length => length;
 
     public int BlockSize => blockSize;
-
-    /// <summary>Reads one code; of a width that divides no byte it may lie in two.</summary>
-    public int Code(int k, int bits)
-    {
-        int bit = k * bits;
-        int window = codes[bit / 8] << 8;
-        if ((bit % 8) + bits > 8)
-        {
-            window |= codes[(bit / 8) + 1];
-        }
-
-        return (window >> (16 - (bit % 8) - bits)) & ((1 << bits) - 1);
-    }
 }

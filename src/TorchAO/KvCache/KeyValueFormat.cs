@@ -1,4 +1,4 @@
-namespace TorchAO.Models.Llama;
+namespace TorchAO.KvCache;
 
 /// <summary>How a cache stores the keys and values of the tokens that a model has seen.</summary>
 public enum KeyValueFormat

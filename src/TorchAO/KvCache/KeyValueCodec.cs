@@ -2,13 +2,18 @@ using TorchAO.Primitives;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace TorchAO.Models.Llama;
+namespace TorchAO.KvCache;
 
 /// <summary>Turns keys or values <c>[B, KV, T, D]</c> into components <c>[B, KV, T, …]</c> and back: what a cache stores of them.</summary>
-internal abstract class KeyValueCodec
+/// <remarks>Stateless. Components of several tokens are those of each token, one after the other, so that caches append.</remarks>
+public abstract class KeyValueCodec
 {
     private const long Int4Group = 32;
     private const float SmallestScale = 1e-5f; // as in torchao's activations
+
+    private KeyValueCodec()
+    {
+    }
 
     /// <summary>Gets the codec of a format.</summary>
     /// <param name="format">The format.</param>
@@ -28,23 +33,26 @@ internal abstract class KeyValueCodec
     };
 
     /// <summary>Encodes.</summary>
+    /// <param name="rows">Keys or values <c>[B, KV, T, D]</c>, float32, float16 or bfloat16.</param>
     /// <returns>Components, whose first three dimensions are those of the rows. The caller disposes them.</returns>
-    public abstract Tensor[] Encode(Tensor rows);
+    public abstract IReadOnlyList<Tensor> Encode(Tensor rows);
 
     /// <summary>Decodes.</summary>
+    /// <param name="components">Components as <see cref="Encode"/> makes them, or a range of their tokens.</param>
+    /// <param name="dtype">The type of the result.</param>
     /// <returns>Rows <c>[B, KV, T, D]</c>; views of the components where nothing is to be decoded. The caller disposes them.</returns>
     public abstract Tensor Decode(IReadOnlyList<Tensor> components, ScalarType dtype);
 
     private sealed class FloatCodec : KeyValueCodec
     {
-        public override Tensor[] Encode(Tensor rows) => [rows.alias()];
+        public override IReadOnlyList<Tensor> Encode(Tensor rows) => [rows.alias()];
 
         public override Tensor Decode(IReadOnlyList<Tensor> components, ScalarType dtype) => components[0].alias();
     }
 
     private sealed class SymmetricCodec(ActivationScheme scheme) : KeyValueCodec
     {
-        public override Tensor[] Encode(Tensor rows)
+        public override IReadOnlyList<Tensor> Encode(Tensor rows)
         {
             (Tensor codes, QParams qparams) = scheme.Quantize(rows);
             return [codes, qparams.Scale];
@@ -62,7 +70,9 @@ internal abstract class KeyValueCodec
     // value of their own keep these from costing all others their bits.
     private sealed class Int4Codec(long group) : KeyValueCodec
     {
-        public override Tensor[] Encode(Tensor rows)
+        private const int Bits = 4;
+
+        public override IReadOnlyList<Tensor> Encode(Tensor rows)
         {
             using DisposeScope scope = NewDisposeScope();
             Tensor groups = rows.to_type(ScalarType.Float32).reshape([.. rows.shape[..^1], -1, group]);
@@ -70,8 +80,7 @@ internal abstract class KeyValueCodec
             Tensor step = ((groups.amax([-1]) - least) / 15).clamp(min: SmallestScale).to_type(rows.dtype);
             least = least.to_type(rows.dtype);
             Tensor codes = ((groups - least.unsqueeze(-1)) / step.unsqueeze(-1)).round().clamp(0, 15).to_type(ScalarType.Byte);
-            Tensor pairs = codes.reshape([.. rows.shape[..^1], -1, 2]);
-            Tensor packed = pairs.select(-1, 0) + (pairs.select(-1, 1) * 16);
+            Tensor packed = BitStreamRows.Pack(codes.reshape(-1, rows.size(-1)), Bits).reshape([.. rows.shape[..^1], -1]);
             return [packed.MoveToOuterDisposeScope(), step.MoveToOuterDisposeScope(), least.MoveToOuterDisposeScope()];
         }
 
@@ -79,10 +88,10 @@ internal abstract class KeyValueCodec
         {
             using DisposeScope scope = NewDisposeScope();
             (Tensor packed, Tensor step, Tensor least) = (components[0], components[1], components[2]);
-            Tensor low = packed.bitwise_and(tensor((byte)15, device: packed.device));
-            Tensor high = packed.bitwise_right_shift(tensor((byte)4, device: packed.device));
             long[] shape = packed.shape[..^1];
-            Tensor codes = stack([low, high], dim: -1).reshape([.. shape, -1, group]).to_type(ScalarType.Float32);
+            long size = packed.size(-1) * 8 / Bits;
+            Tensor codes = BitStreamRows.Unpack(packed.reshape(-1, packed.size(-1)), Bits, size)
+                .reshape([.. shape, -1, group]).to_type(ScalarType.Float32);
             Tensor values = (codes * step.to_type(ScalarType.Float32).unsqueeze(-1)) + least.to_type(ScalarType.Float32).unsqueeze(-1);
             return values.reshape([.. shape, -1]).to_type(dtype).MoveToOuterDisposeScope();
         }

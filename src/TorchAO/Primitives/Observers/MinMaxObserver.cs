@@ -1,9 +1,8 @@
-using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace TorchAO.Calibration;
+namespace TorchAO.Primitives.Observers;
 
 /// <summary>Remembers the smallest and largest value of each block over all tensors it saw, and chooses one grid for them.</summary>
 /// <remarks>

@@ -10,7 +10,7 @@ namespace TorchAO.Lifecycle;
 /// <param name="name">The first name under which the walk met the layer.</param>
 /// <param name="layer">The layer: <see cref="Linear"/>, <see cref="Embedding"/>, <see cref="Convolution"/>, their quantized forms, or
 /// a module with linear layers that libtorch keeps to itself.</param>
-internal sealed class LinearSite(string name, nn.Module layer)
+internal sealed class LayerSite(string name, nn.Module layer)
 {
     /// <summary>What reports say in place of a kernel for an embedding.</summary>
     public const string RowLookup = "rows are dequantized as they are looked up";

@@ -1,10 +1,10 @@
-using TorchAO.Calibration;
+using TorchAO.Primitives.Observers;
 using TorchAO.Primitives;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 
-namespace TorchAO.Tests.Calibration;
+namespace TorchAO.Tests.Primitives.Observers;
 
 public sealed class MinMaxObserverTests
 {
