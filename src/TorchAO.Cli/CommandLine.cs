@@ -21,6 +21,7 @@ internal static class CommandLine
         },
         QuantizeCommand.Create(terminal),
         ExplainCommand.Create(terminal),
+        AutoQuantCommand.Create(terminal),
         GenerateCommand.Create(terminal),
         ChatCommand.Create(terminal),
         EvalCommand.Create(terminal),

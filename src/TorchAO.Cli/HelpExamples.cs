@@ -16,6 +16,11 @@ internal sealed class HelpExamples(HelpAction usual) : SynchronousCommandLineAct
             "torchao quantize --quantize int4wo-32 --rule \"*down_proj=int8wo\" --output stories-int4 --force",
         ],
         ["explain"] = ["torchao explain --quantize int4wo-32", "torchao explain --quantize int8wo --skip lm_head --json"],
+        ["autoquant"] =
+        [
+            "torchao autoquant --candidates all --min-sqnr 30 --output recipe.json",
+            "torchao autoquant --candidates int8wo --candidates int4wo-32 --prompt-tokens 0 --cache times.txt --json",
+        ],
         ["generate"] =
         [
             "torchao generate --quantize int4wo-32 --rule \"*down_proj=int8wo\" \"Once upon a time\"",

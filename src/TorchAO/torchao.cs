@@ -1,3 +1,4 @@
+using TorchAO.Algorithms.AutoQuant;
 using TorchAO.Configuration;
 using TorchAO.Formats.Codebook;
 using TorchAO.Formats.Float8;
@@ -105,6 +106,55 @@ public static class torchao
         return rules;
     }
 
+    /// <summary>Gets the candidates of <c>autoquant</c> if none are given.</summary>
+    public static IReadOnlyList<QuantizeConfig> DEFAULT_AUTOQUANT_CLASS_LIST => AutoQuantCandidates.Default;
+
+    /// <summary>Gets int8 and int4 candidates.</summary>
+    public static IReadOnlyList<QuantizeConfig> DEFAULT_INT4_AUTOQUANT_CLASS_LIST => AutoQuantCandidates.Int4;
+
+    /// <summary>Gets int8 candidates and 4 bits in gemlite's arithmetic.</summary>
+    public static IReadOnlyList<QuantizeConfig> GEMLITE_INT4_AUTOQUANT_CLASS_LIST => AutoQuantCandidates.GemliteInt4;
+
+    /// <summary>Gets float8 candidates.</summary>
+    public static IReadOnlyList<QuantizeConfig> OTHER_AUTOQUANT_CLASS_LIST => AutoQuantCandidates.Float8;
+
+    /// <summary>Gets all candidates, in an order that is the same each time.</summary>
+    public static IReadOnlyList<QuantizeConfig> ALL_AUTOQUANT_CLASS_LIST => AutoQuantCandidates.All;
+
+    /// <summary>Measures which format is fastest for each linear layer, and quantizes the model in place.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="example_input">An input like those the model will get.</param>
+    /// <param name="qtensor_class_list">The candidates.</param>
+    /// <param name="filter_fn">Module and name; layers for which it is false are left alone.</param>
+    /// <param name="min_sqnr">The least signal-to-noise ratio of a layer's output in dB.</param>
+    /// <param name="error_on_unseen">Whether a layer that the input does not reach is an error.</param>
+    /// <returns>What was measured and chosen; torchao returns the model.</returns>
+    /// <remarks>torchao's <c>mode</c> estimates the time of fused code; here the whole product is measured.</remarks>
+    public static AutoQuantReport autoquant(
+        nn.Module<Tensor, Tensor> model,
+        Tensor example_input,
+        IReadOnlyList<QuantizeConfig>? qtensor_class_list = null,
+        Func<nn.Module, string, bool>? filter_fn = null,
+        double? min_sqnr = null,
+        bool error_on_unseen = true) =>
+        model.AutoQuantize(example_input, AutoQuantizeOptions(qtensor_class_list, filter_fn, min_sqnr, error_on_unseen));
+
+    /// <summary>Begins to watch a model, torchao's <c>manual=True</c>: run it, then call <c>finalize_autoquant</c>.</summary>
+    public static AutoQuantRun autoquant(
+        nn.Module model,
+        IReadOnlyList<QuantizeConfig>? qtensor_class_list = null,
+        Func<nn.Module, string, bool>? filter_fn = null,
+        double? min_sqnr = null,
+        bool error_on_unseen = true) =>
+        model.PrepareAutoQuantize(AutoQuantizeOptions(qtensor_class_list, filter_fn, min_sqnr, error_on_unseen));
+
+    /// <summary>Measures and quantizes a model that was watched; torchao's method of the model.</summary>
+    public static AutoQuantReport finalize_autoquant(AutoQuantRun run)
+    {
+        ArgumentNullException.ThrowIfNull(run);
+        return run.Complete();
+    }
+
     /// <summary>Makes an int8 config with one scale a row, torchao's default.</summary>
     public static Int8WeightOnlyConfig int8_weight_only() => new();
 
@@ -197,6 +247,15 @@ public static class torchao
 
     /// <summary>Makes a config of float8 weights, and activations with a scale measured beforehand.</summary>
     public static Float8StaticActivationFloat8WeightConfig float8_static_activation_float8_weight(float scale) => new() { Scale = scale };
+
+    private static AutoQuantOptions AutoQuantizeOptions(
+        IReadOnlyList<QuantizeConfig>? candidates, Func<nn.Module, string, bool>? filter, double? minimumSqnr, bool errorOnUnseen) => new()
+        {
+            Candidates = candidates,
+            Filter = filter is null ? null : (name, module) => filter(module, name),
+            MinimumSqnr = minimumSqnr,
+            AllowUnseen = !errorOnUnseen,
+        };
 
     private static void Warn(string text)
     {

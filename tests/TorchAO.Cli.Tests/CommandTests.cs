@@ -34,6 +34,29 @@ public sealed class CommandTests
     }
 
     [Fact]
+    public void Autoquant_writes_a_recipe_that_explain_reads()
+    {
+        string folder = Directory.CreateTempSubdirectory("torchao-").FullName;
+        try
+        {
+            string recipe = Path.Combine(folder, "recipe.json");
+            JsonNode report = Json($"autoquant --candidates int8wo --candidates weight-only --prompt-tokens 3 --max-tokens 2 --output {recipe} --json");
+
+            JsonNode first = report["layers"]![0]!;
+            Assert.Equal([(1, 2), (3, 1)], first["calls"]!.AsArray().Select(call => ((int)call!["rows"]!, (int)call["count"]!)));
+            Assert.Equal(AutoQuantCandidates.WeightOnly.Count + 1, first["timings"]!.AsArray().Count);
+            JsonNode explained = Json($"explain --recipe {recipe} --json");
+            Assert.Equal(
+                report["layers"]!.AsArray().Count(layer => (string?)layer!["choice"] != "float"),
+                explained["layers"]!.AsArray().Count(layer => (string?)layer!["outcome"] == "swapped"));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
     public void Generate_tells_the_story_and_what_it_took()
     {
         var terminal = new TestTerminal();

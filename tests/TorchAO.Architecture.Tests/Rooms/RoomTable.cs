@@ -31,7 +31,7 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
         new("Lifecycle", "TorchAO.Lifecycle",
             "Errors", "Configuration", "Formats", "Kernels", "Modules", "Primitives", "Tensors", "Runtime"),
         new("Algorithms/*", "TorchAO.Algorithms.*",
-            "Errors", "Configuration", "Lifecycle", "Formats", "Tensors", "Primitives", "Modules", "Runtime"),
+            "Errors", "Configuration", "Lifecycle", "Formats", "Kernels", "Tensors", "Primitives", "Modules", "Runtime"),
         new("Qat", "TorchAO.Qat",
             "Errors", "Configuration", "Lifecycle", "Formats", "Tensors", "Primitives", "Modules", "Runtime"),
 

@@ -1,3 +1,4 @@
+using TorchAO.Algorithms.AutoQuant;
 using TorchAO.Configuration;
 using TorchAO.Formats;
 using TorchAO.Formats.Float8;
@@ -28,6 +29,21 @@ public sealed class FacadeTests
         Assert.Single(quantize_(e, gemlite_uintx_weight_only(group_size: null, bit_width: 8)).Changed);
         Assert.Single(quantize_(f, int4_weight_only(group_size: 32, use_hqq: true)).Changed);
         Assert.Empty(quantize_(a, int4_weight_only(group_size: 32)).Changed);
+    }
+
+    [Fact]
+    public void Autoquant_runs_at_once_and_by_hand()
+    {
+        using Sequential a = nn.Sequential(nn.Linear(64, 32)), b = nn.Sequential(nn.Linear(64, 32));
+        using Tensor input = rand(2, 64);
+
+        AutoQuantReport once = autoquant(a, input, DEFAULT_INT4_AUTOQUANT_CLASS_LIST, min_sqnr: 10);
+        using AutoQuantRun run = autoquant(b, filter_fn: (module, name) => name == "0");
+        b.forward(input).Dispose();
+        AutoQuantReport byHand = finalize_autoquant(run);
+
+        Assert.Equal(DEFAULT_INT4_AUTOQUANT_CLASS_LIST.Count + 1, once.Layers.Single().Timings.Count);
+        Assert.Equal(DEFAULT_AUTOQUANT_CLASS_LIST.Count + 1, byHand.Layers.Single().Timings.Count);
     }
 
     [Fact]
