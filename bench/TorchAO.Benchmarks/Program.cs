@@ -10,6 +10,12 @@ if (args is ["linear", _, _, ..])
     return;
 }
 
+if (args is ["autoquant", _, _, ..])
+{
+    AutoQuantTable.Run(args[1..]);
+    return;
+}
+
 const string Gemv = "gemv";
 if (args is [Gemv, string file])
 {

@@ -246,12 +246,14 @@ public static class torchao
     /// <summary>Makes a config of int4 weights in groups of 32 and int8 activations, torchao's default.</summary>
     public static Int8DynamicActivationInt4WeightConfig int8_dynamic_activation_int4_weight() => new();
 
-    /// <summary>Makes a config of int4 weights and int8 activations.</summary>
+    /// <summary>Makes a config of int4 weights and int8 activations. torchao's <c>layout=MarlinQQQLayout()</c> is
+    /// <c>use_qqq: true</c> here.</summary>
     public static Int8DynamicActivationInt4WeightConfig int8_dynamic_activation_int4_weight(
         long? group_size,
         MappingType mapping_type = MappingType.Symmetric,
-        MappingType act_mapping_type = MappingType.Asymmetric) =>
-        new() { GroupSize = group_size, MappingType = mapping_type, ActMappingType = act_mapping_type };
+        MappingType act_mapping_type = MappingType.Asymmetric,
+        bool use_qqq = false) =>
+        new() { GroupSize = group_size, MappingType = mapping_type, ActMappingType = act_mapping_type, UseQqq = use_qqq };
 
     /// <summary>Makes a config of int4 weights and activations.</summary>
     public static Int4DynamicActivationInt4WeightConfig int4_dynamic_activation_int4_weight() => new();

@@ -7,20 +7,19 @@ namespace TorchAO.Formats;
 /// <summary>Unsigned codes of a few bits, packed by rows, with a scale and perhaps a zero point for each row or group.</summary>
 internal abstract class PackedCodesTensor : QuantizedTensor
 {
+    private const string ZeroPointName = "zero_point";
+
     /// <summary>Creates the tensor over its components, which it owns.</summary>
     /// <param name="shape">The logical shape <c>[N, K]</c>.</param>
     /// <param name="dtype">The type of the weight that was quantized.</param>
     /// <param name="bits">Bits of a code, 1 to 8.</param>
-    /// <param name="qdata">Packed codes, uint8, N rows.</param>
-    /// <param name="scale">Scales <c>[N, K / group]</c>, in the type of the weight that was quantized.</param>
-    /// <param name="zeroPoint"><c>[N, K / group]</c>: in a floating-point type the values of the middle code; in uint8 or int32
-    /// the codes of value 0; <see langword="null"/> where the middle code stands for 0.</param>
+    /// <param name="components">As <see cref="ToComponents"/> makes them; further ones have one column, or one a group.</param>
     protected PackedCodesTensor(
-        IReadOnlyList<long> shape, ScalarType dtype, int bits, Tensor qdata, Tensor scale, Tensor? zeroPoint)
-        : base(shape, dtype, ToComponents(qdata, scale, zeroPoint))
+        IReadOnlyList<long> shape, ScalarType dtype, int bits, IReadOnlyList<TensorComponent> components)
+        : base(shape, dtype, components)
     {
         Bits = bits;
-        GroupSize = Shape[1] / Scale.size(1);
+        GroupSize = Shape[1] / Components[1].Value.size(1);
     }
 
     public override long GroupSize { get; }
@@ -31,12 +30,12 @@ internal abstract class PackedCodesTensor : QuantizedTensor
     /// <summary>Gets the packed codes, uint8, N rows.</summary>
     public Tensor QData => Components[0].Value;
 
-    /// <summary>Gets the scales <c>[N, K / group]</c>.</summary>
-    public Tensor Scale => Components[1].Value;
+    /// <summary>Gets the scales <c>[N, K / group]</c>, by which codes become values.</summary>
+    public virtual Tensor Scale => Components[1].Value;
 
     /// <summary>Gets the values of the middle code (floating point) or the codes of value 0 (integers), <c>[N, K / group]</c>;
     /// <see langword="null"/> where the middle code stands for 0.</summary>
-    public Tensor? ZeroPoint => Components.Count > 2 ? Components[2].Value : null;
+    public Tensor? ZeroPoint => Find(ZeroPointName);
 
     /// <summary>Gets the codes one a byte, from 0 to <c>2ᵇ − 1</c>.</summary>
     /// <returns>uint8 <c>[N, K]</c>. The caller disposes them.</returns>
@@ -65,26 +64,39 @@ internal abstract class PackedCodesTensor : QuantizedTensor
     /// <summary>Packs the codes of a range of input features, or cuts them out packed. The caller disposes them.</summary>
     protected abstract Tensor NarrowPacked(long start, long length);
 
-    /// <summary>Makes a tensor of the same format over other pieces.</summary>
-    protected abstract QuantizedTensor With(
-        IReadOnlyList<long> shape, ScalarType dtype, Tensor qdata, Tensor scale, Tensor? zeroPoint);
+    /// <summary>Lists the pieces that every format of this kind has.</summary>
+    /// <param name="qdata">Packed codes, uint8, N rows.</param>
+    /// <param name="scale">Scales <c>[N, K / group]</c>, in the type of the weight that was quantized.</param>
+    /// <param name="zeroPoint"><c>[N, K / group]</c>: in a floating-point type the values of the middle code; in uint8 or int32
+    /// the codes of value 0; <see langword="null"/> where the middle code stands for 0.</param>
+    protected static IReadOnlyList<TensorComponent> ToComponents(Tensor qdata, Tensor scale, Tensor? zeroPoint) => zeroPoint is null
+        ? [new("qdata", qdata), new("scale", scale)]
+        : [new("qdata", qdata), new("scale", scale), new(ZeroPointName, zeroPoint)];
+
+    /// <summary>Finds a piece that not every tensor of the format has.</summary>
+    protected Tensor? Find(string name)
+    {
+        foreach (TensorComponent component in Components)
+        {
+            if (component.Name == name)
+            {
+                return component.Value;
+            }
+        }
+
+        return null;
+    }
 
     protected sealed override QuantizedTensor NarrowFeatures(long start, long length)
     {
         (long first, long groups) = NarrowGroups(start, length);
-        return With(
-            [Shape[0], length],
-            DType,
-            NarrowPacked(start, length),
-            Copy(Scale, 1, first, groups),
-            ZeroPoint is { } zero ? Copy(zero, 1, first, groups) : null);
+        return With([Shape[0], length], DType,
+        [
+            Components[0] with { Value = NarrowPacked(start, length) },
+            .. Components.Skip(1).Select(component => component with
+            {
+                Value = component.Value.size(1) == 1 ? component.Value.clone() : Copy(component.Value, 1, first, groups),
+            })
+        ]);
     }
-
-    protected sealed override QuantizedTensor With(
-        IReadOnlyList<long> shape, ScalarType dtype, IReadOnlyList<TensorComponent> components) => With(
-            shape, dtype, components[0].Value, components[1].Value, components.Count > 2 ? components[2].Value : null);
-
-    private static TensorComponent[] ToComponents(Tensor qdata, Tensor scale, Tensor? zeroPoint) => zeroPoint is null
-        ? [new("qdata", qdata), new("scale", scale)]
-        : [new("qdata", qdata), new("scale", scale), new("zero_point", zeroPoint)];
 }

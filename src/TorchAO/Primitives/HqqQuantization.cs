@@ -13,6 +13,7 @@ namespace TorchAO.Primitives;
 public static class HqqQuantization
 {
     private const double LargestInverseScale = 2e4;
+    private const long BlockElements = 1 << 16;
 
     /// <summary>Chooses parameters and codes together.</summary>
     /// <param name="weight">The weight, floating point, of any shape.</param>
@@ -64,12 +65,20 @@ public static class HqqQuantization
         for (int i = 0; i < options.Iterations; i++)
         {
             using DisposeScope round = NewDisposeScope();
-            Tensor codes = ((w * inverse) + zero).round().clamp(0, top);
-            Tensor error = w - ((codes - zero) / inverse);
-            Tensor outliers = Shrink(error, beta, options.Norm);
-            zero = (codes - ((w - outliers) * inverse)).mean([options.Axis], keepdim: true).MoveToOuterDisposeScope();
+            Tensor next = zeros_like(zero);
+            double sum = 0;
+            foreach ((long start, long count) in Blocks(w, options))
+            {
+                using DisposeScope block = NewDisposeScope();
+                int groups = 1 - options.Axis;
+                sum += Improve(
+                    w.narrow(groups, start, count), inverse.narrow(groups, start, count), zero.narrow(groups, start, count),
+                    next.narrow(groups, start, count), beta, top, options);
+            }
+
+            zero = next.MoveToOuterDisposeScope();
             beta *= options.Kappa;
-            float size = error.abs().mean().to_type(ScalarType.Float32).item<float>();
+            float size = (float)(sum / w.numel());
             if (!(size < best))
             {
                 break;
@@ -79,6 +88,30 @@ public static class HqqQuantization
         }
 
         return zero;
+    }
+
+    // A block's temporaries fit into the second cache, and the allocator hands the same ones out again: ten passes over a large
+    // weight in one piece spend most of their time in page faults. Groups along the first dimension would be strided views.
+    private static IEnumerable<(long Start, long Count)> Blocks(Tensor w, HqqOptions options)
+    {
+        long groups = w.size(1 - options.Axis);
+        long block = options.Axis == 1 ? Math.Max(1, BlockElements / options.GroupSize) : groups;
+        for (long start = 0; start < groups; start += block)
+        {
+            yield return (start, Math.Min(block, groups - start));
+        }
+    }
+
+    /// <summary>Takes one step of the solver on some groups.</summary>
+    /// <returns>The sum of the magnitudes of the error before the step.</returns>
+    private static double Improve(
+        Tensor w, Tensor inverse, Tensor zero, Tensor next, double beta, double top, HqqOptions options)
+    {
+        Tensor codes = ((w * inverse) + zero).round().clamp(0, top);
+        Tensor error = w - ((codes - zero) / inverse);
+        Tensor outliers = Shrink(error, beta, options.Norm);
+        next.copy_((codes - ((w - outliers) * inverse)).mean([options.Axis], keepdim: true));
+        return error.abs().sum(ScalarType.Float32).item<float>();
     }
 
     private static Tensor Shrink(Tensor x, double beta, double norm)

@@ -66,9 +66,9 @@ public static class QqqQuantization
         long rows = weight.shape[0];
         Tensor w = weight.reshape(-1, groupSize);
         Tensor step = w.abs().amax([-1], keepdim: true) * (2.0 / GroupTop);
-        Tensor codes = ((w / step).round().to_type(ScalarType.Int32) + GroupMiddle).clamp(0, GroupTop);
+        Tensor codes = ((w / NotZero(step)).round().to_type(ScalarType.Int32) + GroupMiddle).clamp(0, GroupTop);
         Tensor values = ((codes - GroupMiddle).to_type(ScalarType.Float16) * step).reshape(weight.shape);
-        Tensor channel = values.abs().amax([-1], keepdim: true) / 127.0;
+        Tensor channel = NotZero(values.abs().amax([-1], keepdim: true) / 127.0);
         Tensor bytes = (values / channel).round().clamp(-128, 127).to_type(ScalarType.Int8);
         Tensor channelScale = channel.to_type(ScalarType.Float32, copy: true);
         return new QqqWeight(
@@ -81,13 +81,16 @@ public static class QqqQuantization
     private static QqqWeight ByChannel(Tensor weight)
     {
         Tensor step = weight.abs().amax([-1], keepdim: true) / (double)ChannelTop;
-        Tensor codes = (weight / step).round().to_type(ScalarType.Int32).clamp(-ChannelTop, ChannelTop);
+        Tensor codes = (weight / NotZero(step)).round().to_type(ScalarType.Int32).clamp(-ChannelTop, ChannelTop);
         return new QqqWeight(
             codes,
             empty(0, ScalarType.Float16, weight.device),
             (step / (double)NibbleShift).to_type(ScalarType.Float32),
             codes.to_type(ScalarType.Float16) * step);
     }
+
+    // torchao divides zero by zero where a row or a group is all zeros; its values are NaN there, ours are zero.
+    private static Tensor NotZero(Tensor step) => step + step.eq(0).to_type(step.dtype);
 
     private static void Check(Tensor weight, long groupSize)
     {

@@ -47,7 +47,7 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
             "Front", "Errors", "Configuration", "Lifecycle", "Checkpoints", "Formats", "BuiltInFormats", "KvCache", "Modules",
             "Primitives", "Tensors", "Reporting", "Runtime", "Numerics"),
         new("Cli", "TorchAO.Cli",
-            "Models", "Front", "Errors", "Configuration", "Lifecycle", "Checkpoints", "Formats", "BuiltInFormats",
+            "Models", "Front", "Errors", "Configuration", "Lifecycle", "Algorithms/*", "Checkpoints", "Formats", "BuiltInFormats",
             "Formats/*", "Kernels", "KvCache", "Modules", "Primitives", "Tensors", "Reporting", "Runtime", "Numerics"),
 
         new("Front", "TorchAO",

@@ -34,6 +34,14 @@ internal static class ContractCases
         new Int4WeightOnlyConfig { GroupSize = -1, MappingType = MappingType.Symmetric },
         new Int4WeightOnlyConfig { GroupSize = 32, UseHqq = true },
         new Int4WeightOnlyConfig { GroupSize = 32, ZeroPointDomain = ZeroPointDomain.Integer },
+        new Int8DynamicActivationInt4WeightConfig
+        {
+            GroupSize = 128, MappingType = MappingType.Symmetric, ActMappingType = MappingType.Symmetric, UseQqq = true,
+        },
+        new Int8DynamicActivationInt4WeightConfig
+        {
+            GroupSize = null, MappingType = MappingType.Symmetric, ActMappingType = MappingType.Symmetric, UseQqq = true,
+        },
         new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(1), GroupSize = 32 },
         new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(2), GroupSize = null },
         new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(3), UseHqq = true },

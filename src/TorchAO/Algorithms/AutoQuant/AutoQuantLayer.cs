@@ -24,8 +24,3 @@ public sealed record AutoQuantLayer(
         ? 1
         : Timings.First(timing => timing.Config is null).Milliseconds!.Value / Choice.Milliseconds!.Value;
 }
-
-/// <summary>How often a layer was called with a count of rows.</summary>
-/// <param name="Rows">M, all dimensions of the activations but the last.</param>
-/// <param name="Count">The count of calls.</param>
-public readonly record struct AutoQuantCalls(long Rows, long Count);

@@ -6,17 +6,27 @@ using static TorchSharp.torch;
 namespace TorchAO.Formats.UIntX;
 
 /// <summary>Codes of 1 to 8 bits in shards, with a scale and perhaps a zero point for each row or group.</summary>
-/// <param name="shape">The logical shape <c>[N, K]</c>.</param>
-/// <param name="dtype">The type of the weight that was quantized.</param>
-/// <param name="bits">Bits of a code, 1 to 8.</param>
-/// <param name="qdata">Codes, uint8 <c>[N, ⌈K / 8⌉ · bits]</c>, as <see cref="ShardPacking"/> packs them.</param>
-/// <param name="scale">Scales <c>[N, K / group]</c>, in the type of the weight that was quantized.</param>
-/// <param name="zeroPoint"><c>[N, K / group]</c>: in a floating-point type the values of the middle code; in uint8 or int32 the
-/// codes of value 0; <see langword="null"/> where the middle code stands for 0.</param>
-internal sealed class UIntXTensor(
-    IReadOnlyList<long> shape, ScalarType dtype, int bits, Tensor qdata, Tensor scale, Tensor? zeroPoint)
-    : PackedCodesTensor(shape, dtype, bits, qdata, scale, zeroPoint)
+internal sealed class UIntXTensor : PackedCodesTensor
 {
+    /// <summary>Creates the tensor over its components, which it owns.</summary>
+    /// <param name="shape">The logical shape <c>[N, K]</c>.</param>
+    /// <param name="dtype">The type of the weight that was quantized.</param>
+    /// <param name="bits">Bits of a code, 1 to 8.</param>
+    /// <param name="qdata">Codes, uint8 <c>[N, ⌈K / 8⌉ · bits]</c>, as <see cref="ShardPacking"/> packs them.</param>
+    /// <param name="scale">Scales <c>[N, K / group]</c>, in the type of the weight that was quantized.</param>
+    /// <param name="zeroPoint"><c>[N, K / group]</c>: in a floating-point type the values of the middle code; in uint8 or int32
+    /// the codes of value 0; <see langword="null"/> where the middle code stands for 0.</param>
+    public UIntXTensor(
+        IReadOnlyList<long> shape, ScalarType dtype, int bits, Tensor qdata, Tensor scale, Tensor? zeroPoint)
+        : this(shape, dtype, bits, ToComponents(qdata, scale, zeroPoint))
+    {
+    }
+
+    private UIntXTensor(IReadOnlyList<long> shape, ScalarType dtype, int bits, IReadOnlyList<TensorComponent> components)
+        : base(shape, dtype, bits, components)
+    {
+    }
+
     public override string Format => UIntXFormat.FormatName;
 
     public override JsonObject DescribeParameters() => new()
@@ -61,6 +71,6 @@ internal sealed class UIntXTensor(
     }
 
     protected override QuantizedTensor With(
-        IReadOnlyList<long> shape, ScalarType dtype, Tensor qdata, Tensor scale, Tensor? zeroPoint) =>
-        new UIntXTensor(shape, dtype, Bits, qdata, scale, zeroPoint);
+        IReadOnlyList<long> shape, ScalarType dtype, IReadOnlyList<TensorComponent> components) =>
+        new UIntXTensor(shape, dtype, Bits, components);
 }
