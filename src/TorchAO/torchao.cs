@@ -9,6 +9,7 @@ using TorchAO.Formats.Nf4;
 using TorchAO.Formats.UIntX;
 using TorchAO.Lifecycle;
 using TorchAO.Primitives;
+using TorchAO.Primitives.Observers;
 using System.Diagnostics;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -153,6 +154,25 @@ public static class torchao
     {
         ArgumentNullException.ThrowIfNull(run);
         return run.Complete();
+    }
+
+    /// <summary>Shows the inputs and weights of a model's linear layers to observers while the model runs.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="input_observer">Sees the inputs of all layers as matrices <c>[M, K]</c>, if given; the caller owns it.</param>
+    /// <param name="weight_observer">Sees the weights <c>[N, K]</c> of all layers, if given; the caller owns it.</param>
+    /// <param name="filter_fn">Module and name; layers for which it is false are left alone.</param>
+    /// <returns>What takes the observers out again; the caller disposes it. torchao leaves them in.</returns>
+    /// <exception cref="QuantizationException">No layer is there to observe.</exception>
+    /// <remarks>As in torchao, one observer spans all layers; <c>model.Calibrate</c> gives each layer a range of its own.</remarks>
+    public static InsertedObservers insert_observers_(
+        nn.Module model,
+        MinMaxObserver? input_observer,
+        MinMaxObserver? weight_observer,
+        Func<nn.Module, string, bool>? filter_fn = null)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return new InsertedObservers(
+            model, input_observer, weight_observer, filter_fn is null ? null : (name, module) => filter_fn(module, name));
     }
 
     /// <summary>Makes an int8 config with one scale a row, torchao's default.</summary>

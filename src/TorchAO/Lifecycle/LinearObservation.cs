@@ -43,6 +43,56 @@ internal sealed class LinearObservation : IDisposable
         }
     }
 
+    /// <summary>Finds the layers of a model that can be observed.</summary>
+    /// <param name="model">Any module.</param>
+    /// <param name="filter">Module name and module; layers for which it is false are left out.</param>
+    /// <param name="filterName">What messages call the filter.</param>
+    /// <returns>At least one linear layer in floating point, each with a weight that can be run.</returns>
+    /// <exception cref="QuantizationException">There is none, one cannot be run, or one is observed already.</exception>
+    public static IReadOnlyList<LayerSite> Find(nn.Module model, Func<string, nn.Module, bool>? filter, string filterName)
+    {
+        LayerSite[] sites =
+        [
+            .. ModuleWalker.Find(model).Where(site =>
+                site.Linear is not null && site.Executor is null && filter?.Invoke(site.Name, site.Layer) != false),
+        ];
+        if (sites.Length == 0)
+        {
+            throw new QuantizationException(
+                $"model {model.GetType().Name}: there is no Linear in floating point that the filter admits, so there is nothing to watch. " +
+                $"Change {filterName} or pass a model that is not quantized yet; nothing was changed.");
+        }
+
+        foreach (LayerSite site in sites)
+        {
+            RequireWeight(site, filterName);
+        }
+
+        return sites;
+    }
+
+    private static void RequireWeight(LayerSite site, string filterName)
+    {
+        Parameter weight = site.FloatWeight ?? throw new QuantizationException($"module '{site.Name}': the layer has no weight.");
+        if (weight.IsInvalid)
+        {
+            throw new ObjectDisposedException(site.Name, $"module '{site.Name}': the weight was disposed; pass a living model.");
+        }
+
+        if (QuantizedPlaceholder.Find(weight) is not null)
+        {
+            throw new QuantizationException(
+                $"module '{site.Name}' is watched by another run. Complete or dispose that one first; nothing was changed.");
+        }
+
+        if (weight.device_type is not (TorchSharp.DeviceType.CPU or TorchSharp.DeviceType.CUDA) || weight.dim() != 2 || weight.numel() == 0)
+        {
+            throw new QuantizationException(
+                $"module '{site.Name}': the weight [{string.Join(", ", weight.shape)}] on {weight.device} cannot be run, expected values on cpu or cuda. " +
+                $"Load the model first, or leave the layer out by {filterName}; nothing was changed.");
+        }
+    }
+
     /// <summary>Gives every layer its weight back: the same objects as before.</summary>
     public void Dispose()
     {

@@ -21,6 +21,11 @@ public sealed record QuantizeOptions
     /// <value><see langword="null"/> (the default) leaves each where its weight is; a rule's own device goes first.</value>
     public torch.Device? Device { get; init; }
 
+    /// <summary>Gets the ranges from which configs with static activations take each layer's scale, unless they have one.</summary>
+    /// <value><see langword="null"/> by default: such configs bring their scales. What <c>model.Calibrate</c> returned, or
+    /// another copy of the model did.</value>
+    public CalibrationResult? Calibration { get; init; }
+
     /// <summary>Gets the least share of linear weight bytes that must be quantized after the call, from 0 to 1.</summary>
     /// <value>0 (the default) asks for at least one layer.</value>
     /// <exception cref="ArgumentException">The value is no share.</exception>

@@ -62,6 +62,7 @@ internal sealed class QuantizePlan
 
         LayerSite[] asked = [.. sites.Where(site => kinds.HasFlag(site.Kind))];
         plan.RequireRules(asked);
+        plan.RequireUseOfCalibration();
         return [.. asked.Select(plan.Decide)];
     }
 
@@ -114,6 +115,24 @@ internal sealed class QuantizePlan
         }
     }
 
+    private void RequireUseOfCalibration()
+    {
+        if (options.Calibration is not null && !rules.Any(rule => NeedsRange(rule.Config)))
+        {
+            throw new QuantizationException(
+                "QuantizeOptions.Calibration is set and no rule's config takes a scale from it, expected one with static activations and no " +
+                "scale of its own. Remove the option or change the config; nothing was changed.");
+        }
+    }
+
+    private static bool NeedsRange(QuantizeConfig? config) => config is IStaticActivationConfig { NeedsRange: true };
+
+    // Without a calibration the config stays as it is, and its handler says what it lacks.
+    private QuantizeConfig Calibrated(LayerSite site, QuantizeConfig config) =>
+        NeedsRange(config) && options.Calibration is { } calibration
+            ? calibration.ConfigFor(site.Name, (IStaticActivationConfig)config)
+            : config;
+
     private LayerPlan Decide(LayerSite site)
     {
         ModuleRule? rule = rules.Find(site.Name);
@@ -141,6 +160,12 @@ internal sealed class QuantizePlan
             return Leave(LayerOutcome.Skipped, ReasonOfOpaque(site.Layer));
         }
 
+        if (site.Layer is not Linear && options.Calibration is not null && NeedsRange(config))
+        {
+            return Leave(LayerOutcome.Skipped, "a calibration watches linear layers alone; set the config's scale by rule");
+        }
+
+        config = Calibrated(site, config);
         if (ReasonNotToReplace(site, config) is { } obstacle)
         {
             return Leave(LayerOutcome.Skipped, obstacle);
@@ -287,12 +312,12 @@ internal sealed class QuantizePlan
     {
         QuantizedTensor weight = executor.Weight;
         bool isAsked = !options.KeepQuantized && rule?.Config is not null && options.Filter?.Invoke(site.Name, site.Layer) != false;
-        if (isAsked && !IsMadeBy(executor, rule!.Config!))
+        if (isAsked && Calibrated(site, rule!.Config!) is { } config && !IsMadeBy(executor, config))
         {
             throw new QuantizationException(
                 $"module '{site.Name}' is quantized already as {weight.Format} with group_size {weight.GroupSize} " +
                 $"{weight.DescribeParameters().ToJsonString()}{(executor.Activation is { } scheme ? $", activations {scheme}" : "")}, " +
-                $"the config asks for {ConfigText.Write(catalog, rule.Config!)}. Call Dequantize() first, skip the layer by a rule, or set " +
+                $"the config asks for {ConfigText.Write(catalog, config)}. Call Dequantize() first, skip the layer by a rule, or set " +
                 "QuantizeOptions.KeepQuantized; nothing was changed.");
         }
 
@@ -302,7 +327,8 @@ internal sealed class QuantizePlan
             site.ExplainKernel(executor), "quantized before this call", before, weight.Bytes), null, null);
     }
 
-    // One row through the same handler has the same parameters if the config is the one that made the weight.
+    // Two rows through the same handler have the same parameters if the config is the one that made the weight; with one, a scale
+    // for each row and one for all could not be told apart.
     private bool IsMadeBy(LinearExecutor executor, QuantizeConfig config)
     {
         QuantizedTensor weight = executor.Weight;
@@ -314,8 +340,8 @@ internal sealed class QuantizePlan
             return false;
         }
 
-        using Tensor row = ones(1, weight.Shape[1], dtype: weight.DType);
-        using QuantizedTensor sample = handler.Quantize(row, config);
+        using Tensor rows = ones(Math.Min(2, weight.Shape[0]), weight.Shape[1], dtype: weight.DType);
+        using QuantizedTensor sample = handler.Quantize(rows, config);
         return JsonNode.DeepEquals(sample.DescribeParameters(), weight.DescribeParameters());
     }
 

@@ -71,6 +71,32 @@ public sealed record ActivationScheme
         return new ActivationScheme(target) { IsPerTensor = isPerTensor, StaticScale = staticScale, HasFloat32Scales = true };
     }
 
+    /// <summary>Chooses the scale of a static scheme with these codes.</summary>
+    /// <param name="min">The smallest activation that was seen.</param>
+    /// <param name="max">The largest activation that was seen.</param>
+    /// <returns>What a float32 tensor with this range would choose: the largest magnitude by the largest code.</returns>
+    /// <exception cref="QuantizationException">The range is not finite, is upside down or holds zero alone, or the scheme is
+    /// not symmetric and per tensor.</exception>
+    public float ChooseStaticScale(float min, float max)
+    {
+        if (!IsPerTensor || Mapping != MappingType.Symmetric)
+        {
+            throw new QuantizationException(
+                $"A static scale was asked of activations in {this}, expected a symmetric scheme with one scale for the whole tensor.");
+        }
+
+        if (!float.IsFinite(min) || !float.IsFinite(max) || min > max || (min == 0 && max == 0))
+        {
+            throw new QuantizationException(
+                $"The activations reach from {min} to {max}, expected two finite numbers, the smaller first, that are not both zero. " +
+                "Calibrate on inputs that are typical, or skip the layer by a rule.");
+        }
+
+        using Tensor low = tensor(min, ScalarType.Float32), high = tensor(max, ScalarType.Float32);
+        using QParams chosen = AffineQuantization.ChooseQParamsFromRange(low, high, Arithmetic(ScalarType.Float32));
+        return chosen.Scale.item<float>();
+    }
+
     /// <summary>Tells whether an input of a shape is rounded at all.</summary>
     /// <param name="shape">The input's shape <c>[…, K]</c>.</param>
     public bool AppliesTo(IReadOnlyList<long> shape)

@@ -8,6 +8,7 @@ public sealed class ErrorPageTests
     private static readonly Mistake[] All =
     [
         .. ModelMistakes.All, .. ConfigMistakes.All, .. LayerMistakes.All, .. PrimitiveMistakes.All, .. FileMistakes.All,
+        .. CalibrationMistakes.All,
         .. SkippedLayers.All,
     ];
 

@@ -3,6 +3,7 @@ using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Lifecycle;
 using TorchAO.Modules;
+using TorchAO.Tests.Contracts;
 using TorchSharp;
 using TorchSharp.Modules;
 using Xunit;
@@ -13,6 +14,8 @@ namespace TorchAO.Tests.Lifecycle;
 public sealed class QuantizeTests
 {
     private static readonly Int8WeightOnlyConfig Int8 = new();
+
+    public static TheoryData<string> EveryConfig => [.. ContractCases.Configs.Keys];
 
     [Fact]
     public void Every_holder_is_found_and_the_model_still_computes_the_same()
@@ -59,6 +62,19 @@ public sealed class QuantizeTests
         QuantizationException e = Assert.Throws<QuantizationException>(() => model.Quantize(new Int4WeightOnlyConfig { GroupSize = 32 }));
         Assert.Contains("Dequantize()", e.Message, StringComparison.Ordinal);
         model.Quantize(new Int4WeightOnlyConfig { GroupSize = 32 }, new() { KeepQuantized = true });
+    }
+
+    [Theory]
+    [MemberData(nameof(EveryConfig))]
+    public void Quantizing_again_changes_nothing_for_every_config(string name)
+    {
+        using var model = new OpenBlock(128);
+        ModuleRules rules = ModuleRules.All(ContractCases.Configs[name]);
+        ModelQuantizer.Quantize(model, rules, ContractCases.Catalog, new());
+
+        QuantizeReport second = ModelQuantizer.Quantize(model, rules, ContractCases.Catalog, new());
+
+        Assert.Equal(LayerOutcome.AlreadyQuantized, second.Layers.Single().Outcome);
     }
 
     [Fact]

@@ -1,7 +1,6 @@
 using TorchAO.Configuration;
 using TorchAO.Formats;
 using TorchAO.Lifecycle;
-using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace TorchAO.Algorithms.AutoQuant;
@@ -26,21 +25,9 @@ public sealed class AutoQuantRun : IDisposable
     {
         (this.model, this.catalog, this.candidates, this.options) = (model, catalog, candidates, options);
         RequireCandidates();
-        LayerSite[] sites =
-        [
-            .. ModuleWalker.Find(model).Where(site =>
-                site.Linear is not null && site.Executor is null && options.Filter?.Invoke(site.Name, site.Layer) != false),
-        ];
-        if (sites.Length == 0)
-        {
-            throw new QuantizationException(
-                $"model {model.GetType().Name}: there is no Linear in floating point that the filter admits, so there is nothing to choose. " +
-                "Change AutoQuantOptions.Filter or pass a model that is not quantized yet; nothing was changed.");
-        }
-
+        IReadOnlyList<LayerSite> sites = LinearObservation.Find(model, options.Filter, "AutoQuantOptions.Filter");
         foreach (LayerSite site in sites)
         {
-            RequireWeight(site);
             workloads.Add(site, new LayerWorkload(site));
         }
 
@@ -119,22 +106,6 @@ public sealed class AutoQuantRun : IDisposable
             }
 
             catalog.Handler(candidates[i]).Activation(candidates[i]); // a config that is wrong in itself says so here
-        }
-    }
-
-    private static void RequireWeight(LayerSite site)
-    {
-        Parameter weight = site.FloatWeight ?? throw new QuantizationException($"module '{site.Name}': the layer has no weight.");
-        if (weight.IsInvalid)
-        {
-            throw new ObjectDisposedException(site.Name, $"module '{site.Name}': the weight was disposed; pass a living model.");
-        }
-
-        if (weight.device_type is not (TorchSharp.DeviceType.CPU or TorchSharp.DeviceType.CUDA) || weight.numel() == 0)
-        {
-            throw new QuantizationException(
-                $"module '{site.Name}': the weight [{string.Join(", ", weight.shape)}] on {weight.device} cannot be run, expected values on cpu or cuda. " +
-                "Load the model first, or leave the layer out by AutoQuantOptions.Filter; nothing was changed.");
         }
     }
 

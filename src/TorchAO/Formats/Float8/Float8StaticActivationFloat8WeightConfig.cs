@@ -8,13 +8,13 @@ namespace TorchAO.Formats.Float8;
 
 /// <summary>Stores linear weights in 8-bit floating point and rounds activations to it with a scale measured beforehand.</summary>
 /// <remarks>
-/// The counterpart of torchao's <c>Float8StaticActivationFloat8WeightConfig</c>. Each layer wants a scale of its own: give one by rule.
-/// <c>MinMaxObserver</c> measures it. Activations beyond the measured range saturate.
+/// The counterpart of torchao's <c>Float8StaticActivationFloat8WeightConfig</c>. Each layer wants a scale of its own:
+/// <c>model.Calibrate</c> measures all of them, a rule gives one. Activations beyond the measured range saturate.
 /// </remarks>
-public sealed record Float8StaticActivationFloat8WeightConfig : QuantizeConfig
+public sealed record Float8StaticActivationFloat8WeightConfig : QuantizeConfig, IStaticActivationConfig
 {
     /// <summary>Gets the activations' scale: their largest magnitude, divided by the largest value of the type.</summary>
-    /// <value>Positive and finite; there is no default.</value>
+    /// <value>Positive and finite; <see langword="null"/> (the default) leaves it to a calibration.</value>
     public float? Scale { get; init; }
 
     /// <summary>Gets the type of the activations' codes.</summary>
@@ -24,6 +24,17 @@ public sealed record Float8StaticActivationFloat8WeightConfig : QuantizeConfig
     /// <summary>Gets the type of the weights' codes.</summary>
     /// <value><see cref="ScalarTypes.Float8E4M3"/> (the default) or <see cref="ScalarTypes.Float8E5M2"/>.</value>
     public ScalarType WeightDType { get; init; } = ScalarTypes.Float8E4M3;
+
+    // Explicit, so that it is no option of the config's text.
+    bool IStaticActivationConfig.NeedsRange => Scale is null;
+
+    /// <inheritdoc/>
+    public QuantizeConfig WithRange(float min, float max)
+    {
+        Float8Codes.Require(nameof(ActivationDType), ActivationDType);
+        ActivationScheme scheme = ActivationScheme.Float8(QuantizedType.Of(ActivationDType), isPerTensor: true);
+        return this with { Scale = scheme.ChooseStaticScale(min, max) };
+    }
 }
 
 internal sealed class Float8StaticActivationFloat8WeightHandler : QuantizeHandler<Float8StaticActivationFloat8WeightConfig>
@@ -52,7 +63,7 @@ internal sealed class Float8StaticActivationFloat8WeightHandler : QuantizeHandle
         Float8Codes.Require(nameof(config.ActivationDType), config.ActivationDType);
         float scale = config.Scale ?? throw new QuantizationException(
             $"{ConfigName}: Scale is missing, expected the largest magnitude of the layer's inputs divided by the largest value of " +
-            $"{ScalarTypes.NameOf(config.ActivationDType)}. Measure it on typical inputs and set it by rule for each layer.");
+            $"{ScalarTypes.NameOf(config.ActivationDType)}. Measure it by model.Calibrate and pass the result as QuantizeOptions.Calibration, or set it by rule.");
         return ActivationScheme.Float8(QuantizedType.Of(config.ActivationDType), isPerTensor: true, scale);
     }
 

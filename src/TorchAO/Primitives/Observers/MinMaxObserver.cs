@@ -13,17 +13,16 @@ namespace TorchAO.Primitives.Observers;
 public sealed class MinMaxObserver : IDisposable
 {
     private readonly Granularity granularity;
-    private readonly AffineScheme scheme;
+    private readonly AffineScheme? scheme;
     private Tensor? min;
     private Tensor? max;
 
     /// <summary>Creates an observer that has seen nothing.</summary>
     /// <param name="granularity">Which elements share a range.</param>
-    /// <param name="scheme">The grid that <see cref="CalculateQParams"/> chooses.</param>
-    public MinMaxObserver(Granularity granularity, AffineScheme scheme)
+    /// <param name="scheme">The grid that <see cref="CalculateQParams"/> chooses; an observer without one has ranges alone.</param>
+    public MinMaxObserver(Granularity granularity, AffineScheme? scheme = null)
     {
         ArgumentNullException.ThrowIfNull(granularity);
-        ArgumentNullException.ThrowIfNull(scheme);
         this.granularity = granularity;
         this.scheme = scheme;
     }
@@ -56,8 +55,8 @@ public sealed class MinMaxObserver : IDisposable
         if (min is not null && max is not null)
         {
             CheckSame(min, low);
-            low = minimum(min, low);
-            high = maximum(max, high);
+            low = minimum(min, low.reshape(min.shape)); // as many blocks, though sizes of 1 may have left another rank
+            high = maximum(max, high.reshape(max.shape));
         }
 
         min?.Dispose();
@@ -69,12 +68,15 @@ public sealed class MinMaxObserver : IDisposable
     /// <summary>Chooses the scale and zero point of each block from its range.</summary>
     /// <returns>Scales and zero points in the shape of <see cref="Min"/>. The caller disposes them.</returns>
     /// <exception cref="QuantizationException">The observer has seen nothing, or saw a value that is not finite.</exception>
+    /// <exception cref="InvalidOperationException">The observer was created without a scheme.</exception>
     public QParams CalculateQParams()
     {
+        AffineScheme grid = scheme ?? throw new InvalidOperationException(
+            "An observer without a scheme was asked for scales; give its constructor one, or read Min and Max.");
         Tensor low = Seen(min);
         Tensor high = Seen(max);
         CheckFinite(low, high);
-        return AffineQuantization.ChooseQParamsFromRange(low, high, scheme);
+        return AffineQuantization.ChooseQParamsFromRange(low, high, grid);
     }
 
     /// <summary>Disposes the ranges.</summary>
@@ -100,7 +102,7 @@ public sealed class MinMaxObserver : IDisposable
 
     private static void CheckSame(Tensor before, Tensor now)
     {
-        if (before.dtype != now.dtype || !before.shape.AsSpan().SequenceEqual(now.shape))
+        if (before.dtype != now.dtype || before.numel() != now.numel())
         {
             throw new QuantizationException(
                 $"An observer got {ScalarTypes.NameOf(now.dtype)} ranges of shape [{string.Join(", ", now.shape)}], expected " +

@@ -1,6 +1,8 @@
+using TorchAO.Configuration;
 using TorchAO.Modules;
 using TorchAO.Tests.Golden.Handlers;
 using TorchSharp;
+using TorchSharp.Modules;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -27,8 +29,9 @@ public sealed class SqnrTests(ITestOutputHelper output)
         Tensor weight = randn([1024, 1024], generator: generator) / 32;
         Tensor bias = randn([1024], generator: generator) / 10;
         Tensor x = randn([64, 1024], generator: generator);
+        QuantizeConfig config = Calibrated(ours.Config, weight, x.to(recorded.Type));
         using QuantizedLinear layer = WeightOnly.Layer(
-            ours.Config, weight.to(recorded.Type, copy: true), bias.to(recorded.Type, copy: true));
+            config, weight.to(recorded.Type, copy: true), bias.to(recorded.Type, copy: true));
         using IDisposable noGradient = no_grad();
 
         double ofOutput = Accuracy.Decibels(nn.functional.linear(x, weight, bias), layer.call(x.to(recorded.Type)));
@@ -49,6 +52,17 @@ public sealed class SqnrTests(ITestOutputHelper output)
         {
             Assert.InRange(ofWeight, bar - ours.Tolerance, bar + ours.Tolerance);
         }
+    }
+
+    private static QuantizeConfig Calibrated(QuantizeConfig config, Tensor weight, Tensor input)
+    {
+        if (config is not IStaticActivationConfig { NeedsRange: true } asking)
+        {
+            return config;
+        }
+
+        using Linear layer = nn.Linear(weight.size(1), weight.size(0), dtype: input.dtype);
+        return layer.Calibrate(input).ToRules(asking).Single().Config!;
     }
 
     [Fact]

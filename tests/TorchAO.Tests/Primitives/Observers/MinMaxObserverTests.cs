@@ -24,6 +24,22 @@ public sealed class MinMaxObserverTests
     }
 
     [Fact]
+    public void One_row_after_several_has_as_many_blocks()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using var whole = new MinMaxObserver(new PerTensor(), Int8);
+        using var channels = new MinMaxObserver(new PerAxis(-1), Int8);
+        foreach (Tensor values in new[] { tensor(new float[] { 1, -3, 2, 4 }).reshape(2, 2), tensor(new float[] { 7, 0 }).reshape(1, 2) })
+        {
+            whole.Observe(values);
+            channels.Observe(values);
+        }
+
+        Assert.Equal((-3f, 7f), (whole.Min.item<float>(), whole.Max.item<float>()));
+        Assert.Equal([7f, 4f], channels.Max.data<float>().ToArray());
+    }
+
+    [Fact]
     public void AnObserverThatSawNothingRefuses()
     {
         using var observer = new MinMaxObserver(new PerTensor(), Int8);
