@@ -21,6 +21,12 @@ internal static class ConfigMistakes
         Option("A group size is no count", new Int8WeightOnlyConfig { GroupSize = 0 }),
         Option("A narrow range is asked of an asymmetric grid", new Int4WeightOnlyConfig { NarrowRange = true }),
         Option("A mapping does not exist", new Int4WeightOnlyConfig { GroupSize = 32, MappingType = (MappingType)7 }),
+        Option("QQQ is asked of groups that its kernels do not take", new Int8DynamicActivationInt4WeightConfig
+        {
+            ActMappingType = MappingType.Symmetric,
+            UseQqq = true,
+        }),
+        Option("QQQ is asked of activations with zero points", new Int8DynamicActivationInt4WeightConfig { GroupSize = 128, UseQqq = true }),
         Option("A float8 type does not exist", new Float8WeightOnlyConfig { WeightDType = ScalarType.Float32 }),
         Option("A granularity does not exist", new Float8WeightOnlyConfig { Granularity = (Float8Granularity)7 }),
         Text("A config's name is misspelt", "int4_weight_onyl"),

@@ -130,6 +130,24 @@ public sealed class QqqTests
             group_size: 128, act_mapping_type: MappingType.Symmetric, use_qqq: true));
     }
 
+    [Fact]
+    public void A_model_comes_back_from_its_file_and_the_option_from_its_text()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        using var model = nn.Sequential(nn.Linear(256, 64));
+        using var loaded = nn.Sequential(nn.Linear(256, 64));
+        Tensor x = ContractCases.Weight(3, 256);
+        model.Quantize(Grouped);
+
+        model.SaveQuantized(folder.File("qqq.safetensors"));
+        loaded.LoadQuantized(folder.File("qqq.safetensors"));
+
+        ContractCases.AssertEqual(model.call(x), loaded.call(x));
+        Assert.Equal(Grouped, ConfigText.Parse(
+            BuiltInFormats.Catalog, "int8_dynamic_activation_int4_weight(group_size=128, act_mapping_type=symmetric, use_qqq=true)"));
+    }
+
     private static Int4Tensor Quantize(QuantizeConfig config, Tensor weight) =>
         (Int4Tensor)BuiltInFormats.Catalog.Handler(config).Quantize(weight, config);
 
