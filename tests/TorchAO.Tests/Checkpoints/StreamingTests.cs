@@ -1,5 +1,6 @@
 using TorchAO.Checkpoints;
 using TorchAO.Checkpoints.Safetensors;
+using TorchAO.Formats.Float8;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Lifecycle;
@@ -74,6 +75,22 @@ public sealed class StreamingTests : IDisposable
 
         Assert.Contains("tied to tokens", report.Layers.Single(layer => layer.Name == "head").Reason, StringComparison.Ordinal);
         using Tensor ids = MixedModel.Ids();
+        SaveLoadTests.AssertSameBits(original, streamed, ids);
+    }
+
+    [Fact]
+    public void A_copy_on_the_meta_device_takes_the_scales_of_a_calibrated_one()
+    {
+        using MixedModel original = MixedModel.Trained();
+        using ITensorSource source = Write(original);
+        using Tensor ids = MixedModel.Ids();
+        var options = new QuantizeOptions { Calibration = original.Calibrate(ids) };
+        original.Quantize(new Float8StaticActivationFloat8WeightConfig(), options);
+        using var streamed = new MixedModel(META);
+
+        QuantizeReport report = streamed.QuantizeFrom(source, new Float8StaticActivationFloat8WeightConfig(), options);
+
+        Assert.Equal(options.Calibration!.Layers.Count, report.Changed.Count());
         SaveLoadTests.AssertSameBits(original, streamed, ids);
     }
 
