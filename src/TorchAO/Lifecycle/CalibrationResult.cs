@@ -60,13 +60,8 @@ public sealed record CalibrationResult(IReadOnlyList<CalibratedLayer> Layers)
             ["layer", "min", "max", "calls", "tokens"],
             .. Layers.Select(layer => new[] { layer.Name, Text(layer.Min), Text(layer.Max), $"{layer.Calls}", $"{layer.Tokens}" }),
         ];
-        int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(i => rows.Max(row => row[i].Length))];
         var text = new StringBuilder();
-        foreach (string[] row in rows)
-        {
-            text.AppendLine(string.Join("  ", row.Select((cell, i) => i == 0 ? cell.PadRight(widths[i]) : cell.PadLeft(widths[i]))));
-        }
-
+        TextTable.Append(text, rows, isNumber: column => column > 0);
         return text.Append(CultureInfo.InvariantCulture, $"{Layers.Count} layers calibrated").ToString();
     }
 

@@ -44,15 +44,8 @@ public sealed record QuantizeReport(IReadOnlyList<LayerReport> Layers)
                 string.Join("; ", new[] { layer.Kernel, layer.Reason }.Where(text => text is not null)),
             }),
         ];
-        int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(i => rows.Max(row => row[i].Length))];
         var text = new StringBuilder();
-        foreach (string[] row in rows)
-        {
-            text.AppendLine(string.Join("  ", row.Select((cell, i) => i is 3 or 4
-                ? cell.PadLeft(widths[i])
-                : cell.PadRight(widths[i]))).TrimEnd());
-        }
-
+        TextTable.Append(text, rows, isNumber: column => column is 3 or 4);
         return text.Append(CultureInfo.InvariantCulture, $"{Quantized.Count()} of {Layers.Count} layers quantized, ")
             .Append(CultureInfo.InvariantCulture, $"{Megabytes(BytesBefore)} MB -> {Megabytes(BytesAfter)} MB, ")
             .Append(CultureInfo.InvariantCulture, $"coverage {100 * Coverage:0.0} %").ToString();

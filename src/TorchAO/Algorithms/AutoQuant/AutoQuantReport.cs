@@ -87,13 +87,7 @@ public sealed record AutoQuantReport(
                 timing.Milliseconds is null ? timing.Reason ?? string.Empty : timing.Kernel ?? string.Empty,
             }),
         ];
-        int[] widths = [.. Enumerable.Range(0, rows[0].Length).Select(i => rows.Max(row => row[i].Length))];
-        foreach (string[] row in rows)
-        {
-            text.Append("  ").AppendLine(string.Join("  ", row.Select((cell, i) => i is > 0 and < 5
-                ? cell.PadLeft(widths[i])
-                : cell.PadRight(widths[i]))).TrimEnd());
-        }
+        TextTable.Append(text, rows, isNumber: column => column is > 0 and < 5, indent: "  ");
     }
 
     private static string Least(AutoQuantLayer[] alike, string candidate)
