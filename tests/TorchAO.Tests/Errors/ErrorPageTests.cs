@@ -8,7 +8,7 @@ public sealed class ErrorPageTests
     private static readonly Mistake[] All =
     [
         .. ModelMistakes.All, .. ConfigMistakes.All, .. LayerMistakes.All, .. PrimitiveMistakes.All, .. FileMistakes.All,
-        .. CalibrationMistakes.All,
+        .. CalibrationMistakes.All, .. AutoQuantMistakes.All,
         .. SkippedLayers.All,
     ];
 

@@ -1,6 +1,7 @@
 using TorchAO.Configuration;
 using TorchAO.Formats;
 using TorchAO.Lifecycle;
+using TorchAO.Tensors;
 using static TorchSharp.torch;
 
 namespace TorchAO.Algorithms.AutoQuant;
@@ -24,8 +25,8 @@ public sealed class AutoQuantRun : IDisposable
         nn.Module model, FormatCatalog catalog, IReadOnlyList<QuantizeConfig> candidates, AutoQuantOptions options)
     {
         (this.model, this.catalog, this.candidates, this.options) = (model, catalog, candidates, options);
-        RequireCandidates();
         IReadOnlyList<LayerSite> sites = LinearObservation.Find(model, options.Filter, "AutoQuantOptions.Filter");
+        RequireCandidates(WeightFacts.Of(sites[0].FloatWeight!));
         foreach (LayerSite site in sites)
         {
             workloads.Add(site, new LayerWorkload(site));
@@ -89,7 +90,7 @@ public sealed class AutoQuantRun : IDisposable
         return new AutoQuantReport(layers, rules, quantization);
     }
 
-    private void RequireCandidates()
+    private void RequireCandidates(WeightFacts anyWeight)
     {
         if (candidates.Count == 0)
         {
@@ -105,7 +106,17 @@ public sealed class AutoQuantRun : IDisposable
                     $"candidates {twin + 1} and {i + 1} are both {ConfigText.Write(catalog, candidates[i])}; remove one of the two.");
             }
 
-            catalog.Handler(candidates[i]).Activation(candidates[i]); // a config that is wrong in itself says so here
+            try
+            {
+                IQuantizeHandler handler = catalog.Handler(candidates[i]);
+                handler.Activation(candidates[i]);
+                handler.ReasonToSkip(anyWeight, candidates[i]);
+            }
+            catch (QuantizationException e)
+            {
+                throw new QuantizationException(
+                    $"candidate {i + 1}, {ConfigText.Write(catalog, candidates[i])}: {e.Message} Correct the candidate or leave it out; nothing was changed.", e);
+            }
         }
     }
 

@@ -109,7 +109,7 @@ internal sealed class LayerDecision(FormatCatalog catalog, IReadOnlyList<Quantiz
         foreach (QuantizeConfig config in candidates)
         {
             IQuantizeHandler handler = catalog.Handler(config);
-            string? reason = handler.ReasonToSkip(facts, config);
+            string? reason = ReasonToSkip(facts, config);
             timings.Add(reason is null
                 ? new(Name(config), config, Mean(workload, Name(config), table), handler.PredictBytes(facts, config), Kernel: KernelOf(workload, config))
                 : new(Name(config), config, null, facts.Bytes, Reason: reason));
@@ -194,8 +194,13 @@ internal sealed class LayerDecision(FormatCatalog catalog, IReadOnlyList<Quantiz
     private IEnumerable<QuantizeConfig> Fitting(LayerWorkload workload)
     {
         WeightFacts facts = Facts(workload);
-        return candidates.Where(config => catalog.Handler(config).ReasonToSkip(facts, config) is null);
+        return candidates.Where(config => ReasonToSkip(facts, config) is null);
     }
+
+    private string? ReasonToSkip(in WeightFacts facts, QuantizeConfig config) =>
+        facts.DType is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16
+            ? catalog.Handler(config).ReasonToSkip(facts, config)
+            : $"the weight is {facts.DType}, expected Float32, BFloat16 or Float16; convert it first";
 
     private static AutoQuantLayer Unseen(LayerWorkload workload)
     {

@@ -158,6 +158,18 @@ public sealed class AutoQuantTests
     }
 
     [Fact]
+    public void A_type_that_no_format_takes_leaves_the_layer_as_it_is()
+    {
+        using nn.Module<Tensor, Tensor> model = nn.Sequential(nn.Linear(64, 32)).to(ScalarType.Float64);
+        using Tensor input = rand(2, 64, dtype: ScalarType.Float64);
+
+        AutoQuantReport report = model.AutoQuantize(input, new() { Candidates = Int8AndInt4 });
+
+        Assert.Null(report.Quantization);
+        Assert.All(report.Layers.Single().Timings.Skip(1), timing => Assert.Contains("the weight is Float64", timing.Reason, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void What_was_measured_is_not_measured_again()
     {
         using var folder = new TemporaryFolder();
