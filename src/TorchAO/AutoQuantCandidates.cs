@@ -1,11 +1,13 @@
 using TorchAO.Configuration;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Floatx;
+using TorchAO.Formats.Half;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Formats.Nf4;
 using TorchAO.Formats.UIntX;
 using TorchAO.Primitives;
+using static TorchSharp.torch;
 
 namespace TorchAO;
 
@@ -34,6 +36,11 @@ public static class AutoQuantCandidates
         new Float8DynamicActivationFloat8WeightConfig { Granularity = Float8Granularity.PerTensor },
     ];
 
+    /// <summary>Gets 16-bit floating point: a float32 model that nobody can tell from the original. torchao's
+    /// <c>DEFAULT_FLOAT_AUTOQUANT_CLASS_LIST</c>, with activations in their own type.</summary>
+    public static IReadOnlyList<QuantizeConfig> Float { get; } =
+        [new HalfWeightOnlyConfig { DType = ScalarType.BFloat16 }, new HalfWeightOnlyConfig { DType = ScalarType.Float16 }];
+
     /// <summary>Gets weight-only formats from 8 bits to 4, for models whose size counts as much as their speed.</summary>
     public static IReadOnlyList<QuantizeConfig> WeightOnly { get; } =
     [
@@ -48,5 +55,5 @@ public static class AutoQuantCandidates
 
     /// <summary>Gets every config of the other lists, once.</summary>
     public static IReadOnlyList<QuantizeConfig> All { get; } =
-        [.. Default.Concat(Int4).Concat(GemliteInt4).Concat(Float8).Concat(WeightOnly).Distinct()];
+        [.. Default.Concat(Int4).Concat(Float).Concat(GemliteInt4).Concat(Float8).Concat(WeightOnly).Distinct()];
 }

@@ -116,6 +116,9 @@ public static class torchao
     /// <summary>Gets int8 candidates and 4 bits in gemlite's arithmetic.</summary>
     public static IReadOnlyList<QuantizeConfig> GEMLITE_INT4_AUTOQUANT_CLASS_LIST => AutoQuantCandidates.GemliteInt4;
 
+    /// <summary>Gets candidates in 16-bit floating point.</summary>
+    public static IReadOnlyList<QuantizeConfig> DEFAULT_FLOAT_AUTOQUANT_CLASS_LIST => AutoQuantCandidates.Float;
+
     /// <summary>Gets float8 candidates.</summary>
     public static IReadOnlyList<QuantizeConfig> OTHER_AUTOQUANT_CLASS_LIST => AutoQuantCandidates.Float8;
 

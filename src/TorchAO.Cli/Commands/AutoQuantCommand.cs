@@ -20,6 +20,7 @@ internal sealed class AutoQuantCommand
             ["default"] = AutoQuantCandidates.Default,
             ["int4"] = AutoQuantCandidates.Int4,
             ["gemlite-int4"] = AutoQuantCandidates.GemliteInt4,
+            ["float"] = AutoQuantCandidates.Float,
             ["float8"] = AutoQuantCandidates.Float8,
             ["weight-only"] = AutoQuantCandidates.WeightOnly,
             ["all"] = AutoQuantCandidates.All,

@@ -24,6 +24,8 @@ internal sealed class EvalSweep(ModelArguments model, Terminal terminal, ScoreMo
     /// <summary>The configs, in the order of the catalogue; a test holds the list to it.</summary>
     internal static readonly IReadOnlyList<string> Configs =
     [
+        "half_weight_only",
+        "half_weight_only(dtype=F16)",
         "int8_weight_only",
         "int8_weight_only(group_size=32)",
         "int8_dynamic_activation_int8_weight",

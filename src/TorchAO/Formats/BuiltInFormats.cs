@@ -2,6 +2,7 @@ using TorchAO.Formats.BitNet;
 using TorchAO.Formats.Codebook;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Floatx;
+using TorchAO.Formats.Half;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Formats.Mx;
@@ -23,5 +24,6 @@ public static class BuiltInFormats
         new MxFormat(),
         new Nf4Format(),
         new BitNetFormat(),
-        new CodebookFormat());
+        new CodebookFormat(),
+        new HalfFormat());
 }

@@ -4,6 +4,7 @@ using TorchAO.Formats;
 using TorchAO.Formats.Codebook;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Floatx;
+using TorchAO.Formats.Half;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Formats.Mx;
@@ -66,6 +67,7 @@ internal static class ContractCases
         new CodebookWeightOnlyConfig { DType = QuantizedType.Unsigned(3), ScaleBlockSize = 32 },
         new CodebookWeightOnlyConfig { DType = QuantizedType.UInt8, ScaleBlockSize = 64 },
         new CodebookWeightOnlyConfig { DType = QuantizedType.Unsigned(6), BlockSize = 4, ScaleBlockSize = 64 },
+        new HalfWeightOnlyConfig { DType = ScalarType.Float16 },
         new NF4WeightOnlyConfig { BlockSize = 32, ScalerBlockSize = 6 },
         new FPXWeightOnlyConfig(2, 3),
         new FPXWeightOnlyConfig(2, 2),
