@@ -6,6 +6,7 @@ using TorchAO.Formats;
 using TorchAO.Formats.BitNet;
 using TorchAO.Formats.Float8;
 using TorchAO.Formats.Floatx;
+using TorchAO.Formats.Half;
 using TorchAO.Formats.Int4;
 using TorchAO.Formats.Int8;
 using TorchAO.Formats.Mx;
@@ -124,6 +125,8 @@ internal static class GemvTable
 
     private static (string Name, QuantizeConfig Config)[] Configs() =>
     [
+        ("bfloat16 weight", new HalfWeightOnlyConfig()),
+        ("float16 weight", new HalfWeightOnlyConfig { DType = ScalarType.Float16 }),
         ("int8, row", new Int8WeightOnlyConfig()),
         ("int8, group 128", new Int8WeightOnlyConfig { GroupSize = 128 }),
         ("int4, group 128", new Int4WeightOnlyConfig()),
