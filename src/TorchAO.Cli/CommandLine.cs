@@ -73,7 +73,7 @@ internal static class CommandLine
             return ExitCode.Interrupted;
         }
         catch (Exception e) when (e is QuantizationException or CheckpointException or IOException or UnauthorizedAccessException
-                                      or DllNotFoundException)
+                                      or InvalidDataException or DllNotFoundException)
         {
             terminal.Error(e.Message, e.GetType().Name);
             return ExitCode.Failure;

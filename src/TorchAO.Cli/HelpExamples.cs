@@ -18,7 +18,7 @@ internal sealed class HelpExamples(HelpAction usual) : SynchronousCommandLineAct
         ["explain"] = ["torchao explain --quantize int4wo-32", "torchao explain --quantize int8wo --skip lm_head --json"],
         ["autoquant"] =
         [
-            "torchao autoquant --candidates all --min-sqnr 30 --output recipe.json",
+            "torchao autoquant --candidates weight-only --min-sqnr 20 --within 20 --output recipe.json",
             "torchao autoquant --candidates int8wo --candidates int4wo-32 --prompt-tokens 0 --cache times.txt --json",
         ],
         ["generate"] =

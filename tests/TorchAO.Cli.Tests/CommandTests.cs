@@ -40,12 +40,13 @@ public sealed class CommandTests
         try
         {
             string recipe = Path.Combine(folder, "recipe.json");
-            JsonNode report = Json($"autoquant --candidates int8wo --candidates weight-only --prompt-tokens 3 --max-tokens 2 --output {recipe} --json");
+            JsonNode report = Json($"autoquant --candidates int8wo --candidates weight-only --within 1000000 --prompt-tokens 3 --max-tokens 2 --output {recipe} --json");
 
             JsonNode first = report["layers"]![0]!;
             Assert.Equal([(1, 2), (3, 1)], first["calls"]!.AsArray().Select(call => ((int)call!["rows"]!, (int)call["count"]!)));
             Assert.Equal(AutoQuantCandidates.WeightOnly.Count + 1, first["timings"]!.AsArray().Count);
             JsonNode explained = Json($"explain --recipe {recipe} --json");
+            Assert.All(report["layers"]!.AsArray(), layer => Assert.NotEqual("float", (string?)layer!["choice"]));
             Assert.Equal(
                 report["layers"]!.AsArray().Count(layer => (string?)layer!["choice"] != "float"),
                 explained["layers"]!.AsArray().Count(layer => (string?)layer!["outcome"] == "swapped"));

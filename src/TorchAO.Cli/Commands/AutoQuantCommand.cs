@@ -45,6 +45,13 @@ internal sealed class AutoQuantCommand
         HelpName = "dB",
     };
 
+    private readonly Option<double> within = new("--within")
+    {
+        Description = "The share by which a choice may be slower than the fastest and win by its size; 1 admits twice the time.",
+        HelpName = "share",
+        DefaultValueFactory = _ => new AutoQuantOptions().TieMargin,
+    };
+
     private readonly Option<string?> cache = new("--cache")
     {
         Description = "A text file that keeps measurements from one run to the next.",
@@ -70,6 +77,7 @@ internal sealed class AutoQuantCommand
         command.Add(auto.prompt);
         command.Add(auto.generated);
         command.Add(auto.minimumSqnr);
+        command.Add(auto.within);
         command.Add(auto.cache);
         command.Add(auto.output);
         command.SetAction((parsed, cancellation) => Task.Run(() => auto.Run(parsed, cancellation), CancellationToken.None));
@@ -101,32 +109,53 @@ internal sealed class AutoQuantCommand
         {
             Candidates = Candidates(parsed),
             MinimumSqnr = parsed.GetValue(minimumSqnr),
+            TieMargin = parsed.GetValue(within),
             CachePath = parsed.GetValue(cache),
             CancellationToken = cancellation,
         };
+        string? recipe = parsed.GetValue(output);
+        RequirePlace(recipe);
         using LlamaForCausalLM loaded = model.Load(parsed);
         AutoQuantReport report = loaded.AutoQuantize(() => Use(loaded, prompted, steps), options);
-        if (parsed.GetValue(output) is { } file)
+        if (report.Quantization is null)
         {
-            File.WriteAllText(file, new QuantizeRecipe(report.Rules).ToJson() + Environment.NewLine);
+            recipe = null; // one that quantizes nothing would be an error to apply
+        }
+        else if (recipe is not null)
+        {
+            File.WriteAllText(recipe, new QuantizeRecipe(report.Rules).ToJson() + Environment.NewLine);
         }
 
         if (terminal.IsJson)
         {
             JsonObject json = JsonNode.Parse(report.ToJson())!.AsObject();
-            json["output"] = parsed.GetValue(output);
+            json["output"] = recipe;
             terminal.WriteJson(json);
         }
         else
         {
             terminal.Out.WriteLine(report);
-            if (parsed.GetValue(output) is { } written)
+            if (report.Quantization is null)
             {
-                terminal.Out.WriteLine($"quantize by it: torchao quantize --recipe {written} --output smaller");
+                terminal.Out.WriteLine(
+                    "every layer is fastest as it is, so there is no recipe; --within 1 admits formats that take up to twice the time and are smaller");
+            }
+            else if (recipe is not null)
+            {
+                terminal.Out.WriteLine($"quantize by it: torchao quantize --recipe {recipe} --output smaller");
             }
         }
 
         return ExitCode.Success;
+    }
+
+    // Before the measurements, which take a while.
+    private static void RequirePlace(string? recipe)
+    {
+        if (recipe is not null && (Directory.Exists(recipe) || !Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(recipe)))))
+        {
+            throw new IOException($"--output {recipe}: expected the path of a file in a folder that is there; correct the path.");
+        }
     }
 
     // Linear layers see the same rows with a cache and without, so a step is a call with one token.

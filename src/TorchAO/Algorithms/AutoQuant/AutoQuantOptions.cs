@@ -23,14 +23,14 @@ public sealed record AutoQuantOptions
     }
 
     /// <summary>Gets the share by which a candidate may be slower than the fastest and still win by its size.</summary>
-    /// <value>0.03 by default, about what two runs of the same thing differ by.</value>
-    /// <exception cref="ArgumentException">The value is not from 0 to 1.</exception>
+    /// <value>0.03 by default, about what two runs of the same thing differ by; 1 admits twice the time, for size.</value>
+    /// <exception cref="ArgumentException">The value is negative or no number.</exception>
     public double TieMargin
     {
         get;
-        init => field = value is >= 0 and <= 1
+        init => field = value >= 0 && double.IsFinite(value)
             ? value
-            : throw new ArgumentException($"TieMargin is {value}, expected a share from 0 to 1; write 0.03 for 3 %.", nameof(value));
+            : throw new ArgumentException($"TieMargin is {value}, expected a share of at least 0; write 0.03 for 3 %.", nameof(value));
     } = 0.03;
 
     /// <summary>Gets how long each candidate of a problem is measured.</summary>

@@ -161,7 +161,7 @@ public sealed class AutoQuantMisuseTests
     {
         Assert.Contains("expected decibels", Assert.Throws<ArgumentException>(
             () => new AutoQuantOptions { MinimumSqnr = double.NaN }).Message, StringComparison.Ordinal);
-        Assert.Contains("from 0 to 1", Assert.Throws<ArgumentException>(() => new AutoQuantOptions { TieMargin = 3 }).Message, StringComparison.Ordinal);
+        Assert.Contains("at least 0", Assert.Throws<ArgumentException>(() => new AutoQuantOptions { TieMargin = -1 }).Message, StringComparison.Ordinal);
         Assert.Contains("positive time", Assert.Throws<ArgumentException>(
             () => new AutoQuantOptions { MeasuringTime = TimeSpan.Zero }).Message, StringComparison.Ordinal);
     }
