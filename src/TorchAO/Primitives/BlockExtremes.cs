@@ -54,6 +54,17 @@ internal static unsafe class BlockExtremes
         return (min.to_type(values.dtype).MoveToOuterDisposeScope(), max.to_type(values.dtype).MoveToOuterDisposeScope());
     }
 
+    /// <summary>Finds the largest magnitude of each run, NaN where there is one.</summary>
+    /// <param name="values">Values that <see cref="Covers"/> affirms.</param>
+    /// <param name="blocks">The count of runs, which divides that of the values.</param>
+    /// <returns>Magnitudes <c>[blocks]</c> in the type of the values. The caller disposes them.</returns>
+    public static Tensor Magnitudes(Tensor values, long blocks)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor min, Tensor max) = Find(values, blocks);
+        return maximum(-min, max).abs_().MoveToOuterDisposeScope();
+    }
+
     /// <summary>Says whether no value is infinite or NaN.</summary>
     /// <param name="values">Values that <see cref="Covers"/> affirms.</param>
     public static bool AreFinite(Tensor values)

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Memory;
 using TorchSharp;
@@ -11,15 +12,6 @@ public sealed class BlockCodesTests
 {
     private const double Float32Epsilon = 1.1920928955078125e-7;
 
-    private static readonly ScalarType[] Types = [ScalarType.Float32, ScalarType.BFloat16, ScalarType.Float16];
-
-    // Rows, groups in a row, values in a group: whole vectors, remainders of one and of fifteen, less than a vector, and runs that
-    // workers share.
-    private static readonly (long Rows, long Groups, long Length)[] Shapes =
-    [
-        (3, 4, 32), (2, 3, 16), (5, 1, 17), (4, 2, 31), (7, 3, 2), (6, 1, 9), (2, 1, 70001), (1, 2, 32768), (300, 4, 64),
-    ];
-
     public static TheoryData<string> Schemes => [.. Named.Keys];
 
     private static Dictionary<string, AffineScheme> Named { get; } = MakeSchemes();
@@ -28,7 +20,7 @@ public sealed class BlockCodesTests
     [MemberData(nameof(Schemes))]
     public void Codes_are_those_of_the_tensor_arithmetic(string name)
     {
-        foreach ((Tensor x, long[] block) in Weights())
+        foreach ((Tensor x, long[] block) in SpecialWeights.All())
         {
             using DisposeScope scope = NewDisposeScope();
             AffineScheme scheme = Named[name];
@@ -50,7 +42,7 @@ public sealed class BlockCodesTests
     [MemberData(nameof(Schemes))]
     public void Parameters_are_those_of_the_tensor_arithmetic(string name)
     {
-        foreach ((Tensor x, long[] block) in Weights())
+        foreach ((Tensor x, long[] block) in SpecialWeights.All())
         {
             using DisposeScope scope = NewDisposeScope();
             AffineScheme scheme = Named[name];
@@ -115,7 +107,7 @@ public sealed class BlockCodesTests
     [Fact]
     public void Bytes_are_narrowed_alike_without_AVX_512() => Assert.Equal(
         Enumerable.Range(0, 16).Select(i => (byte)((i * 37) - 128)),
-        Enumerable.Range(0, 16).Select(i => BlockCodes.NarrowPortably(System.Runtime.Intrinsics.Vector512.Create(
+        Enumerable.Range(0, 16).Select(i => CodePass.LowBytesPortably(Vector512.Create<uint>(
             [.. Enumerable.Range(0, 16).Select(j => (uint)((j * 37) - 128))]))[i]));
 
     private static Dictionary<string, AffineScheme> MakeSchemes()
@@ -154,34 +146,6 @@ public sealed class BlockCodesTests
             ["uint3, zero points as values"] = byValue with { Target = QuantizedType.Unsigned(3) },
             ["uint1"] = asymmetric with { Target = QuantizedType.Unsigned(1) },
         };
-    }
-
-    // Each weight has a constant group, one of zeros, and among its normal values ties, the outermost numbers of its type and
-    // what is not finite.
-    private static IEnumerable<(Tensor X, long[] Block)> Weights()
-    {
-        foreach ((long rows, long groups, long length) in Shapes)
-        {
-            foreach (ScalarType type in Types)
-            {
-                random.manual_seed(rows + length);
-                using DisposeScope scope = NewDisposeScope();
-                Tensor x = randn(rows * groups, length) * exp(randn(rows * groups, 1) * 4);
-                if (rows * groups > 5)
-                {
-                    x[0] = zeros(length);
-                    x[1] = full([length], 1.5f);
-                    x[2] = randint(-7, 8, [length]) + 0.5f;
-                    x[3, 0] = 3e38f;
-                    x[3, 1] = -float.Epsilon;
-                    x[4, 0] = float.PositiveInfinity;
-                    x[4, 1] = float.NegativeInfinity;
-                    x[5, 1] = float.NaN;
-                }
-
-                yield return (x.reshape(rows, groups * length).to_type(type), [1, length]);
-            }
-        }
     }
 
     private static void AssertSame(Tensor expected, Tensor actual, string where)

@@ -37,7 +37,12 @@ internal static unsafe class TableDot
     /// <param name="y">Receives m sums.</param>
     public static void Best(in TableRow row, float* x, long stride, int m, float* y)
     {
-        if (Avx512F.IsSupported && Vector512.IsHardwareAccelerated)
+        if (PlaneDot.Covers(row))
+        {
+            int done = PlaneDot.Run(row, x, stride, m, y);
+            AddEnd(row, done, x, stride, m, y);
+        }
+        else if (Avx512F.IsSupported && Vector512.IsHardwareAccelerated)
         {
             switch (TableLength(row.Bits))
             {
@@ -209,6 +214,16 @@ internal static unsafe class TableDot
         int rowBytes = (int)((((long)row.Length * row.Bits) + 7) / 8);
         BitStreamDecode.Run(row.Codes + offset, row.Bits, count, codes, rowBytes - offset);
         return count;
+    }
+
+    // The last codes of a row, fewer than a piece; they begin whole bytes.
+    private static void AddEnd(in TableRow row, int start, float* x, long stride, int m, float* y)
+    {
+        if (start < row.Length)
+        {
+            byte* codes = stackalloc byte[Piece];
+            AddRest(row, start, start + Decode(row, start, codes), codes, x, stride, m, y);
+        }
     }
 
     private static void AddRest(in TableRow row, int start, int end, byte* codes, float* x, long stride, int m, float* y)

@@ -22,36 +22,65 @@ internal static unsafe class TableProduct
     public static void Run(
         in CpuProblem problem, FloatOperands operands, Tensor codes, int bits, ReadOnlySpan<float> values, Tensor scales)
     {
+        Run(problem, operands, codes, bits, values, new StoredScales(TensorMemory.Address<float>(scales), problem.K / problem.GroupSize));
+        GC.KeepAlive(scales); // the row products read them by address
+    }
+
+    /// <summary>Computes the product with scales that are decoded as they are needed.</summary>
+    /// <param name="problem">The sizes; its group is what shares a scale.</param>
+    /// <param name="operands">Activations, bias and result.</param>
+    /// <param name="codes">The codes, uint8 <c>[N, ⌈K · bits / 8⌉]</c>, the first in the highest bits.</param>
+    /// <param name="bits">Bits of a code, 1 to 8.</param>
+    /// <param name="values">The values of the codes, <c>2^bits</c> of them.</param>
+    /// <param name="scales">The scales, K / group a row; the tensors behind its addresses are the caller's to keep alive.</param>
+    public static void Run<TScales>(
+        in CpuProblem problem, FloatOperands operands, Tensor codes, int bits, ReadOnlySpan<float> values, TScales scales)
+        where TScales : struct, IScaleRows
+    {
+        byte* planes = stackalloc byte[PlaneDot.PlaneBytes];
+        bool hasPlanes = PlaneDot.TryCut(values, bits, new Span<byte>(planes, PlaneDot.PlaneBytes));
         fixed (float* table = TableDot.PadTable(values, bits))
         {
-            RowProduct.Run(problem, operands, operands.Input, new RowDot
+            RowProduct.Run(problem, operands, operands.Input, new RowDot<TScales>
             {
                 Codes = TensorMemory.Address<byte>(codes),
                 RowBytes = codes.size(1),
                 Bits = bits,
                 Table = table,
-                Scales = TensorMemory.Address<float>(scales),
+                Planes = hasPlanes ? planes : null,
+                Scales = scales,
                 Length = problem.K,
                 GroupSize = problem.GroupSize,
             });
         }
 
         GC.KeepAlive(codes); // the row products read them by address
-        GC.KeepAlive(scales);
     }
 
-    private struct RowDot : IRowDot
+    private struct RowDot<TScales> : IRowDot
+        where TScales : struct, IScaleRows
     {
         public byte* Codes;
         public long RowBytes;
         public int Bits;
         public float* Table;
-        public float* Scales;
+        public byte* Planes;
+        public TScales Scales;
         public int Length;
         public int GroupSize;
 
-        public readonly void Dot(long row, float* x, long stride, int m, float* y) => TableDot.Best(
-            new TableRow(Codes + (row * RowBytes), Bits, Table, Scales + (row * (Length / GroupSize)), Length, GroupSize),
-            x, stride, m, y);
+        public readonly void Dot(long row, float* x, long stride, int m, float* y)
+        {
+            float* scratch = stackalloc float[Scales.Scratch];
+            float* scales = Scales.Row(row, scratch);
+            TableDot.Best(new TableRow(Codes + (row * RowBytes), Bits, Table, scales, Length, GroupSize, Planes), x, stride, m, y);
+        }
+    }
+
+    private readonly struct StoredScales(float* scales, int columns) : IScaleRows
+    {
+        public int Scratch => 0;
+
+        public float* Row(long row, float* scratch) => scales + (row * columns);
     }
 }

@@ -29,7 +29,7 @@ public sealed unsafe class TableDotTests
     [MemberData(nameof(Widths))]
     public void The_paths_agree_bit_for_bit_where_sums_are_exact(int bits)
     {
-        foreach ((int length, int block) in new[] { (1, 1), (7, 7), (16, 16), (33, 33), (64, 16), (96, 32), (520, 520), (1040, 208), (1536, 64) })
+        foreach ((int length, int block) in new[] { (1, 1), (7, 7), (16, 16), (33, 33), (64, 16), (96, 32), (130, 130), (192, 64), (520, 520), (1040, 208), (1536, 64) })
         {
             foreach (int m in new[] { 1, 2, 5, 8 })
             {
@@ -48,10 +48,22 @@ public sealed unsafe class TableDotTests
         }
     }
 
+    [Fact]
+    public void A_table_has_planes_if_its_values_are_bfloat16_numbers()
+    {
+        float[] planes = [.. Enumerable.Range(0, 16).Select(i => i - 7.5f)];
+        float[] none = [.. planes[..15], 1.001f];
+
+        Assert.True(PlaneDot.TryCut(planes, 4, new byte[PlaneDot.PlaneBytes]));
+        Assert.False(PlaneDot.TryCut(none, 4, new byte[PlaneDot.PlaneBytes]));
+        Assert.False(PlaneDot.TryCut(new float[128], 7, new byte[PlaneDot.PlaneBytes]));
+    }
+
     private delegate void Dot(in TableRow row, float* x, long stride, int m, float* y);
 
     private static List<Dot> Paths(int bits)
     {
+        // The best path takes the planes where it can.
         List<Dot> paths = [TableDot.Scalar, TableDot.Best];
         if (Avx2.IsSupported)
         {
@@ -75,10 +87,14 @@ public sealed unsafe class TableDotTests
         Dot dot, byte[] packed, int bits, float[] table, float[] scales, float[] x, int length, int block, int m)
     {
         float[] y = new float[m];
+        byte[] planes = new byte[PlaneDot.PlaneBytes];
+        bool hasPlanes = PlaneDot.TryCut(table, bits, planes);
+        Assert.Equal(bits <= PlaneDot.MaxBits, hasPlanes);
         fixed (float* t = table, s = scales, a = x, result = y)
+        fixed (byte* cut = planes)
         {
             nint codes = GuardedMemory.End(packed, out nint region);
-            dot(new TableRow((byte*)codes, bits, t, s, length, block), a, length, m, result);
+            dot(new TableRow((byte*)codes, bits, t, s, length, block, hasPlanes ? cut : null), a, length, m, result);
             GuardedMemory.Free(region, packed.Length);
         }
 
