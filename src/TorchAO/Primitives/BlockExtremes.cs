@@ -146,8 +146,9 @@ internal static unsafe class BlockExtremes
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<uint> Magnitude(Vector512<float> values) => values.AsUInt32() & Vector512.Create(0x7FFFFFFFu);
 
+    /// <summary>Finds the largest of sixteen numbers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Largest(Vector512<float> lanes)
+    internal static float Largest(Vector512<float> lanes)
     {
         Vector256<float> eight = Vector256.MaxNative(lanes.GetLower(), lanes.GetUpper());
         Vector128<float> four = Vector128.MaxNative(eight.GetLower(), eight.GetUpper());

@@ -62,8 +62,11 @@ internal readonly unsafe struct CodePass
     /// <summary>Gets the count of them.</summary>
     public int TableLength { get; init; }
 
-    /// <summary>Gets where a rule puts the sign of a value.</summary>
-    public int SignBit { get; init; }
+    /// <summary>Gets the bits of the exponent, for codes of small floats.</summary>
+    public int ExponentBits { get; init; }
+
+    /// <summary>Gets the bits of the fraction, for codes of small floats.</summary>
+    public int MantissaBits { get; init; }
 
     private long Pieces => (length + Piece - 1) / Piece;
 

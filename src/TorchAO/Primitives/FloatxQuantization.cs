@@ -41,7 +41,7 @@ public static class FloatxQuantization
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         return BlockExtremes.Covers(input) && scale.dtype != ScalarType.Float64
-            ? SearchedCodes.SmallFloats(input, scale.to_type(ScalarType.Float32), type).MoveToOuterDisposeScope()
+            ? SmallFloatCodes.Compute(input, scale.to_type(ScalarType.Float32), type).MoveToOuterDisposeScope()
             : ByTensors(input, scale, type).MoveToOuterDisposeScope();
     }
 

@@ -151,18 +151,31 @@ internal static unsafe class HqqRounds
     }
 
     // Takes one step of the solver on a group; returns the sum of the magnitudes of the error before it.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Improve<TLanes>(byte* values, int count, float inverse, float zero, Step step, float* next)
         where TLanes : struct, IFloatLanes
     {
-        Vector512<float> inverses = Vector512.Create(inverse), zeros = Vector512.Create(zero);
-        Vector512<float> top = Vector512.Create(step.Top), quiet = Vector512.Create(step.Quiet);
-        Vector512<float> targets = Vector512<float>.Zero, errors = Vector512<float>.Zero;
+        // Outliers are rare: a loop that calls for their powers would keep its sums in memory.
+        float error = Improve<TLanes, WithoutOutliers>(values, count, inverse, zero, step, next, out float largest);
+        return largest <= step.Quiet
+            ? error
+            : Improve<TLanes, WithOutliers>(values, count, inverse, zero, step, next, out _);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static float Improve<TLanes, TOutliers>(
+        byte* values, int count, float inverse, float zero, in Step step, float* next, out float largest)
+        where TLanes : struct, IFloatLanes
+        where TOutliers : struct, IOutliers
+    {
+        Vector512<float> inverses = Vector512.Create(inverse), zeros = Vector512.Create(zero), top = Vector512.Create(step.Top);
+        Vector512<float> targets = Vector512<float>.Zero, errors = targets, magnitudes = targets;
         int i = 0;
         for (; i + Lanes <= count; i += Lanes)
         {
-            targets += Target(TLanes.Load(values + (i * TLanes.Bytes)), inverses, zeros, top, quiet, step, out Vector512<float> magnitude);
+            Vector512<float> w = TLanes.Load(values + (i * TLanes.Bytes));
+            targets += Target<TOutliers>(w, inverses, zeros, top, step, out Vector512<float> magnitude);
             errors += magnitude;
+            magnitudes = Vector512.MaxNative(magnitudes, magnitude);
         }
 
         if (i < count)
@@ -170,38 +183,55 @@ internal static unsafe class HqqRounds
             byte* padded = stackalloc byte[Lanes * sizeof(float)];
             Unsafe.CopyBlockUnaligned(padded, values + (i * TLanes.Bytes), (uint)((count - i) * TLanes.Bytes));
             Vector512<float> taken = Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(count - i)).AsSingle();
-            targets += Target(TLanes.Load(padded), inverses, zeros, top, quiet, step, out Vector512<float> magnitude) & taken;
+            targets += Target<TOutliers>(TLanes.Load(padded), inverses, zeros, top, step, out Vector512<float> magnitude) & taken;
             errors += magnitude & taken;
+            magnitudes = Vector512.MaxNative(magnitudes, magnitude & taken);
         }
 
         *next = Vector512.Sum(targets) / count;
+        largest = BlockExtremes.Largest(magnitudes);
         return Vector512.Sum(errors);
     }
 
     // code - (w - outlier) / s, whose mean over a group is its next zero point (Badri and Shaji 2023).
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Target(
-        Vector512<float> w, Vector512<float> inverse, Vector512<float> zero, Vector512<float> top, Vector512<float> quiet, in Step step,
+    private static Vector512<float> Target<TOutliers>(
+        Vector512<float> w, Vector512<float> inverse, Vector512<float> zero, Vector512<float> top, in Step step,
         out Vector512<float> magnitude)
+        where TOutliers : struct, IOutliers
     {
         Vector512<float> rounded = Vector512.Round((w * inverse) + zero);
         Vector512<float> codes = Vector512.MinNative(Vector512.MaxNative(rounded, Vector512<float>.Zero), top);
         Vector512<float> error = w - ((codes - zero) / inverse);
         magnitude = Vector512.Abs(error);
-        if (Vector512.GreaterThanAny(magnitude, quiet))
-        {
-            w -= Outliers(error, magnitude, step.Power, step.InverseBeta) & Vector512.GreaterThan(magnitude, quiet);
-        }
+        return codes - (TOutliers.Subtract(w, error, magnitude, step) * inverse);
+    }
 
-        return codes - (w * inverse);
+    private interface IOutliers
+    {
+        static abstract Vector512<float> Subtract(
+            Vector512<float> w, Vector512<float> error, Vector512<float> magnitude, in Step step);
+    }
+
+    private readonly struct WithoutOutliers : IOutliers
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Subtract(
+            Vector512<float> w, Vector512<float> error, Vector512<float> magnitude, in Step step) => w;
     }
 
     // The generalized soft threshold sign(e) · max(|e| - |e|^(p - 1) / beta, 0) of the same paper.
-    private static Vector512<float> Outliers(Vector512<float> error, Vector512<float> magnitude, float power, float inverseBeta)
+    private readonly struct WithOutliers : IOutliers
     {
-        Vector512<float> powers = Vector512.Exp(Vector512.Log(magnitude) * Vector512.Create(power));
-        Vector512<float> shrunk = magnitude - (powers * Vector512.Create(inverseBeta));
-        return Vector512.CopySign(Vector512.MaxNative(shrunk, Vector512<float>.Zero), error);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Subtract(
+            Vector512<float> w, Vector512<float> error, Vector512<float> magnitude, in Step step)
+        {
+            Vector512<float> powers = Vector512.Exp(Vector512.Log(magnitude) * Vector512.Create(step.Power));
+            Vector512<float> shrunk = magnitude - (powers * Vector512.Create(step.InverseBeta));
+            Vector512<float> outliers = Vector512.CopySign(Vector512.MaxNative(shrunk, Vector512<float>.Zero), error);
+            return w - (outliers & Vector512.GreaterThan(magnitude, Vector512.Create(step.Quiet)));
+        }
     }
 
     /// <summary>Unlike the affine rules, this one rounds after the zero point: it is no whole number.</summary>

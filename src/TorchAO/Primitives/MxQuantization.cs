@@ -70,7 +70,7 @@ public static class MxQuantization
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
         return BlockExtremes.Covers(input)
-            ? SearchedCodes.SmallFloats(input, LookUp(Divisors, scale), type.Codes, type.Largest).MoveToOuterDisposeScope()
+            ? SmallFloatCodes.Compute(input, LookUp(Divisors, scale), type.Codes, type.Largest).MoveToOuterDisposeScope()
             : ByTensors(input, scale, type).MoveToOuterDisposeScope();
     }
 

@@ -52,7 +52,7 @@ public static class Nf4Quantization
         if (BlockExtremes.Covers(input))
         {
             using Tensor table = Table(input.dtype), values = table.to_type(ScalarType.Float32);
-            Tensor codes = SearchedCodes.Nearest(input, scale.to_type(input.dtype), TensorMemory.ReadOnlySpan<float>(values));
+            Tensor codes = NearestCodes.Find(input, scale.to_type(input.dtype), TensorMemory.ReadOnlySpan<float>(values));
             return codes.MoveToOuterDisposeScope();
         }
 

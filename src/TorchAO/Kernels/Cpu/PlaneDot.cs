@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -69,23 +68,21 @@ internal static unsafe class PlaneDot
     public static int Run(in TableRow row, float* x, long stride, int m, float* y)
     {
         Debug.Assert(Covers(row));
-        if (m == 1)
-        {
-            return Single(row, x, y);
-        }
-
         Vector512<float>* sums = stackalloc Vector512<float>[RowProduct.MaxRows];
         new Span<Vector512<float>>(sums, m).Clear();
-        byte* last = stackalloc byte[Step];
-        var decoder = new Decoder(row);
-        float* scales = row.Scales;
-        int k = 0, left = row.BlockSize;
-        for (; k + Step <= row.Length; k += Step)
+        int stepBytes = Step / 8 * row.Bits, steps = row.Length / Step;
+        int bytes = (int)((((long)row.Length * row.Bits) + 7) / 8);
+
+        // A step reads 64 bytes. The last ones are read from a copy with room behind, in a second run: a call in the loop would
+        // make it keep its sums in memory, at twice the time.
+        int whole = bytes < Step ? 0 : Math.Min(((bytes - Step) / stepBytes) + 1, steps);
+        Place place = Steps(row, row.Codes, whole, new Place(row.Scales, row.BlockSize), x, stride, m, sums);
+        if (whole < steps)
         {
-            decoder.Next(last, out Vector512<float> w0, out Vector512<float> w1, out Vector512<float> w2, out Vector512<float> w3);
-            var scale = Vector512.Create(*scales);
-            VectorProduct.Add512(w0 * scale, w1 * scale, w2 * scale, w3 * scale, x + k, stride, m, sums);
-            Advance(row, ref scales, ref left);
+            byte* last = stackalloc byte[2 * Step];
+            int first = whole * stepBytes;
+            new ReadOnlySpan<byte>(row.Codes + first, Math.Min(bytes - first, 2 * Step)).CopyTo(new Span<byte>(last, 2 * Step));
+            Steps(row, last, steps - whole, place, x + (whole * Step), stride, m, sums);
         }
 
         for (int i = 0; i < m; i++)
@@ -93,41 +90,60 @@ internal static unsafe class PlaneDot
             y[i] = Vector512.Sum(sums[i]);
         }
 
-        return k;
+        return steps * Step;
     }
 
     /// <summary>Says whether a row can be computed here.</summary>
     public static bool Covers(in TableRow row) =>
         IsSupported && row.Planes != null && (row.BlockSize % Step == 0 || row.BlockSize == row.Length);
 
-    // One activation row, which is decode: the sum stays in a register.
-    private static int Single(in TableRow row, float* x, float* y)
+    private static Place Steps(
+        in TableRow row, byte* codes, int steps, Place place, float* x, long stride, int m, Vector512<float>* sums)
     {
-        byte* last = stackalloc byte[Step];
-        var decoder = new Decoder(row);
-        float* scales = row.Scales;
-        int k = 0, left = row.BlockSize;
-        Vector512<float> sum = Vector512<float>.Zero;
-        for (; k + Step <= row.Length; k += Step)
+        Vector512<byte> order = Orders[row.Bits], shift = Shifts[row.Bits];
+        Vector512<byte> high = Vector512.Load(row.Planes), low = Vector512.Load(row.Planes + Step);
+        int stepBytes = Step / 8 * row.Bits, block = row.BlockSize;
+        float* scales = place.Scales;
+        int left = place.Left;
+        Vector512<float> sum = *sums;
+        for (int i = 0; i < steps; i++, codes += stepBytes, x += Step)
         {
-            decoder.Next(last, out Vector512<float> w0, out Vector512<float> w1, out Vector512<float> w2, out Vector512<float> w3);
-            sum = Vector512.MultiplyAddEstimate(VectorProduct.Sum512(w0, w1, w2, w3, x + k), Vector512.Create(*scales), sum);
-            Advance(row, ref scales, ref left);
+            CodePrefetch.Ahead(codes);
+            Vector512<byte> lanes = Avx512Vbmi.PermuteVar64x8(Vector512.Load(codes), order);
+
+            // What is above a code's bits does not matter: a permute looks at the lower six, and the planes repeat.
+            Vector512<byte> indices = Avx512Vbmi.MultiShift(shift, lanes.AsUInt64());
+            Vector512<byte> highs = Avx512Vbmi.PermuteVar64x8(high, indices), lows = Avx512Vbmi.PermuteVar64x8(low, indices);
+            Vector512<ushort> first = Avx512BW.UnpackLow(lows, highs).AsUInt16(), second = Avx512BW.UnpackHigh(lows, highs).AsUInt16();
+            Vector512<float> w0 = Avx512BW.UnpackLow(Vector512<ushort>.Zero, first).AsSingle();
+            Vector512<float> w1 = Avx512BW.UnpackHigh(Vector512<ushort>.Zero, first).AsSingle();
+            Vector512<float> w2 = Avx512BW.UnpackLow(Vector512<ushort>.Zero, second).AsSingle();
+            Vector512<float> w3 = Avx512BW.UnpackHigh(Vector512<ushort>.Zero, second).AsSingle();
+            var scale = Vector512.Create(*scales);
+            if (m == 1)
+            {
+                // One activation row, which is decode: the sum stays in a register.
+                sum = Vector512.MultiplyAddEstimate(VectorProduct.Sum512(w0, w1, w2, w3, x), scale, sum);
+            }
+            else
+            {
+                VectorProduct.Add512(w0 * scale, w1 * scale, w2 * scale, w3 * scale, x, stride, m, sums);
+            }
+
+            left -= Step;
+            if (left == 0)
+            {
+                scales++;
+                left = block;
+            }
         }
 
-        *y = Vector512.Sum(sum);
-        return k;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Advance(in TableRow row, ref float* scales, ref int left)
-    {
-        left -= Step;
-        if (left == 0)
+        if (m == 1)
         {
-            scales++;
-            left = row.BlockSize;
+            *sums = sum;
         }
+
+        return new Place(scales, left);
     }
 
     private static int FirstBit(int bits, int code) => code / 4 * 4 * bits;
@@ -140,56 +156,10 @@ internal static unsafe class PlaneDot
 
     private static int CodeAt(int place) => (place % 16 / 4 * 16) + (place / 16 * 4) + (place % 4);
 
-    /// <summary>Walks over the packed codes of a row, 64 a step.</summary>
-    private ref struct Decoder
+    /// <summary>Which scale is next, and for how many codes.</summary>
+    private readonly struct Place(float* scales, int left)
     {
-        private readonly Vector512<byte> order;
-        private readonly Vector512<byte> shift;
-        private readonly Vector512<byte> high;
-        private readonly Vector512<byte> low;
-        private readonly byte* end;
-        private readonly int stepBytes;
-        private byte* at;
-
-        public Decoder(in TableRow row)
-        {
-            order = Orders[row.Bits];
-            shift = Shifts[row.Bits];
-            high = Vector512.Load(row.Planes);
-            low = Vector512.Load(row.Planes + Step);
-            at = row.Codes;
-            stepBytes = Step / 8 * row.Bits;
-            end = at + ((((long)row.Length * row.Bits) + 7) / 8);
-        }
-
-        /// <summary>Decodes 64 codes; whatever the code's upper bits are, a permute looks at the lower six, and the planes repeat.</summary>
-        /// <param name="last">64 bytes of room for the end of a row, behind which nothing may be read.</param>
-        /// <param name="w0">Receives the first sixteen values.</param>
-        /// <param name="w1">Receives the next.</param>
-        /// <param name="w2">Receives the next.</param>
-        /// <param name="w3">Receives the last.</param>
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void Next(
-            byte* last, out Vector512<float> w0, out Vector512<float> w1, out Vector512<float> w2, out Vector512<float> w3)
-        {
-            byte* from = at;
-            if (from + Step > end)
-            {
-                Unsafe.CopyBlockUnaligned(last, from, (uint)(end - from));
-                from = last;
-            }
-
-            CodePrefetch.Ahead(at);
-            at += stepBytes;
-            Vector512<byte> lanes = Avx512Vbmi.PermuteVar64x8(Vector512.Load(from), order);
-            Vector512<byte> codes = Avx512Vbmi.MultiShift(shift, lanes.AsUInt64());
-            Vector512<byte> highs = Avx512Vbmi.PermuteVar64x8(high, codes);
-            Vector512<byte> lows = Avx512Vbmi.PermuteVar64x8(low, codes);
-            Vector512<ushort> first = Avx512BW.UnpackLow(lows, highs).AsUInt16(), second = Avx512BW.UnpackHigh(lows, highs).AsUInt16();
-            w0 = Avx512BW.UnpackLow(Vector512<ushort>.Zero, first).AsSingle();
-            w1 = Avx512BW.UnpackHigh(Vector512<ushort>.Zero, first).AsSingle();
-            w2 = Avx512BW.UnpackLow(Vector512<ushort>.Zero, second).AsSingle();
-            w3 = Avx512BW.UnpackHigh(Vector512<ushort>.Zero, second).AsSingle();
-        }
+        public readonly float* Scales = scales;
+        public readonly int Left = left;
     }
 }

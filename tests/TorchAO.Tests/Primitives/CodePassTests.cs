@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace TorchAO.Tests.Primitives;
 
 /// <summary>The passes of the other grids against their tensor arithmetic, bit by bit.</summary>
-public sealed class SearchedCodesTests
+public sealed class CodePassTests
 {
     [Fact]
     public void Nearest_values_of_the_normal_table_are_those_of_the_tensor_arithmetic()
@@ -26,6 +26,10 @@ public sealed class SearchedCodesTests
     [InlineData(3, 2)]
     [InlineData(2, 3)]
     [InlineData(4, 3)]
+    [InlineData(5, 2)]
+    [InlineData(3, 0)]
+    [InlineData(1, 2)]
+    [InlineData(1, 0)]
     public void Small_floats_are_those_of_the_tensor_arithmetic(int exponentBits, int mantissaBits)
     {
         var type = new FloatxType(exponentBits, mantissaBits);

@@ -5,10 +5,9 @@ using static TorchSharp.torch;
 
 namespace TorchAO.Primitives;
 
-/// <summary>Codes that are found by comparing with a few numbers, in one pass: the nearest value of a table, or how many thresholds a
-/// magnitude reaches.</summary>
-/// <remarks>Every number is compared with: sixteen lanes at once that is faster than a search, up to some hundred numbers.</remarks>
-internal static unsafe class SearchedCodes
+/// <summary>Codes of the nearest value of a short table, in one pass.</summary>
+/// <remarks>Every value is compared with: with sixteen lanes at once that is faster than a search.</remarks>
+internal static unsafe class NearestCodes
 {
     /// <summary>Finds the nearest value of a table to <c>x / s</c>, the first at a tie; where s is 0, to 0.</summary>
     /// <param name="input">Values that <see cref="BlockExtremes.Covers"/> affirms, in blocks of one piece of memory each.</param>
@@ -16,7 +15,7 @@ internal static unsafe class SearchedCodes
     /// <param name="table">The values of the codes, rounded to the type of the input.</param>
     /// <returns>Codes in the shape of the input, uint8. The caller disposes them.</returns>
     /// <remarks>Quotients and distances are rounded to the type of the input, as <see cref="Nf4Quantization"/> rounds them.</remarks>
-    public static Tensor Nearest(Tensor input, Tensor scale, ReadOnlySpan<float> table)
+    public static Tensor Find(Tensor input, Tensor scale, ReadOnlySpan<float> table)
     {
         using DisposeScope scope = NewDisposeScope();
         Tensor codes = empty(input.shape, dtype: ScalarType.Byte);
@@ -42,33 +41,6 @@ internal static unsafe class SearchedCodes
         return codes.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Rounds <c>x / s</c> to small floats: sign and count of thresholds reached.</summary>
-    /// <param name="input">Values that <see cref="BlockExtremes.Covers"/> affirms, in blocks of one piece of memory each.</param>
-    /// <param name="divisor">Divisors, float32, one a block.</param>
-    /// <param name="type">The type of the codes.</param>
-    /// <param name="largest">What quotients are clamped to on both sides.</param>
-    /// <returns>Codes in the shape of the input, uint8. The caller disposes them.</returns>
-    public static Tensor SmallFloats(Tensor input, Tensor divisor, FloatxType type, float largest = float.PositiveInfinity)
-    {
-        using DisposeScope scope = NewDisposeScope();
-        Tensor codes = empty(input.shape, dtype: ScalarType.Byte);
-        Tensor factors = divisor.contiguous();
-        float[] thresholds = type.RoundingThresholds();
-        fixed (float* numbers = thresholds)
-        {
-            new CodePass(input, codes, factors, null)
-            {
-                Table = numbers,
-                TableLength = thresholds.Length,
-                Max = largest,
-                SignBit = type.Bits - 1,
-            }.Run<ThresholdsReached>();
-        }
-
-        GC.KeepAlive(input); // the pass works on addresses
-        return codes.MoveToOuterDisposeScope();
-    }
-
     private readonly struct NearestOf<TWork> : ICodeRule
         where TWork : struct, IFloatLanes
     {
@@ -88,24 +60,6 @@ internal static unsafe class SearchedCodes
             }
 
             return codes;
-        }
-    }
-
-    private readonly struct ThresholdsReached : ICodeRule
-    {
-        // NaN is less than no threshold, and reaches all.
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static Vector512<int> Codes(Vector512<float> x, Vector512<float> factor, Vector512<float> offset, in CodePass pass)
-        {
-            Vector512<float> scaled = x / factor;
-            Vector512<float> magnitude = Vector512.MinNative(Vector512.Create(pass.Max), Vector512.Abs(scaled));
-            var codes = Vector512.Create(pass.TableLength);
-            for (int i = 0; i < pass.TableLength; i++)
-            {
-                codes += Vector512.LessThan(magnitude, Vector512.Create(pass.Table[i])).AsInt32();
-            }
-
-            return codes | ((scaled.AsInt32() >>> 31) << pass.SignBit);
         }
     }
 }
