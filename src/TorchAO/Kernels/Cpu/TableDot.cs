@@ -37,9 +37,9 @@ internal static unsafe class TableDot
     /// <param name="y">Receives m sums.</param>
     public static void Best(in TableRow row, float* x, long stride, int m, float* y)
     {
-        if (PlaneDot.Covers(row))
+        if (PermuteDot.Covers(row))
         {
-            int done = PlaneDot.Run(row, x, stride, m, y);
+            int done = PermuteDot.Run(row, x, stride, m, y);
             AddEnd(row, done, x, stride, m, y);
         }
         else if (Avx512F.IsSupported && Vector512.IsHardwareAccelerated)

@@ -37,8 +37,8 @@ internal static unsafe class TableProduct
         in CpuProblem problem, FloatOperands operands, Tensor codes, int bits, ReadOnlySpan<float> values, TScales scales)
         where TScales : struct, IScaleRows
     {
-        byte* planes = stackalloc byte[PlaneDot.PlaneBytes];
-        bool hasPlanes = PlaneDot.TryCut(values, bits, new Span<byte>(planes, PlaneDot.PlaneBytes));
+        byte* planes = stackalloc byte[PermuteDot.PlaneBytes];
+        bool hasPlanes = PermuteDot.TryCut(values, bits, new Span<byte>(planes, PermuteDot.PlaneBytes));
         fixed (float* table = TableDot.PadTable(values, bits))
         {
             RowProduct.Run(problem, operands, operands.Input, new RowDot<TScales>

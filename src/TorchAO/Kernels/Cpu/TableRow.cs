@@ -7,7 +7,7 @@ namespace TorchAO.Kernels.Cpu;
 /// <param name="scales">The scales, one a block.</param>
 /// <param name="length">K.</param>
 /// <param name="blockSize">Codes that share a scale: K, or a divisor of it that is a multiple of <see cref="TableDot.Step"/>.</param>
-/// <param name="planes">The table as <see cref="PlaneDot.TryCut"/> cuts it, or <see langword="null"/>.</param>
+/// <param name="planes">The table as <see cref="PermuteDot.TryCut"/> cuts it, or <see langword="null"/>.</param>
 internal readonly unsafe ref struct TableRow(
     byte* codes, int bits, float* table, float* scales, int length, int blockSize, byte* planes = null)
 {

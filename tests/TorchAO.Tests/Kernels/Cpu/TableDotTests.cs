@@ -40,7 +40,11 @@ public sealed unsafe class TableDotTests
                 float[] table = TableDot.PadTable([.. Enumerable.Range(0, 1 << bits).Select(_ => (float)random.Next(-9, 10))], bits);
                 float[] scales = [.. Enumerable.Range(0, length / block).Select(_ => random.Next(2) == 0 ? 0.5f : 4)];
                 float[] x = [.. Enumerable.Range(0, length * m).Select(_ => (float)random.Next(-8, 9))];
-                float[][] sums = [.. Paths(bits).Select(path => Sums(path, packed, bits, table, scales, x, length, block, m))];
+                float[][] sums =
+                [
+                    .. Paths(bits).Select(path => Sums(path, packed, bits, table, scales, x, length, block, m)),
+                    Sums(TableDot.Best, packed, bits, table, scales, x, length, block, m, hasPlanes: false),
+                ];
 
                 Assert.Equal(Definition(Codes(bits, length), table, scales, x, length, block, m), sums[0]);
                 Assert.All(sums, sum => Assert.Equal(sums[0], sum));
@@ -54,9 +58,9 @@ public sealed unsafe class TableDotTests
         float[] planes = [.. Enumerable.Range(0, 16).Select(i => i - 7.5f)];
         float[] none = [.. planes[..15], 1.001f];
 
-        Assert.True(PlaneDot.TryCut(planes, 4, new byte[PlaneDot.PlaneBytes]));
-        Assert.False(PlaneDot.TryCut(none, 4, new byte[PlaneDot.PlaneBytes]));
-        Assert.False(PlaneDot.TryCut(new float[128], 7, new byte[PlaneDot.PlaneBytes]));
+        Assert.True(PermuteDot.TryCut(planes, 4, new byte[PermuteDot.PlaneBytes]));
+        Assert.False(PermuteDot.TryCut(none, 4, new byte[PermuteDot.PlaneBytes]));
+        Assert.False(PermuteDot.TryCut(new float[128], 7, new byte[PermuteDot.PlaneBytes]));
     }
 
     private delegate void Dot(in TableRow row, float* x, long stride, int m, float* y);
@@ -84,17 +88,16 @@ public sealed unsafe class TableDotTests
     }
 
     private static float[] Sums(
-        Dot dot, byte[] packed, int bits, float[] table, float[] scales, float[] x, int length, int block, int m)
+        Dot dot, byte[] packed, int bits, float[] table, float[] scales, float[] x, int length, int block, int m, bool hasPlanes = true)
     {
         float[] y = new float[m];
-        byte[] planes = new byte[PlaneDot.PlaneBytes];
-        bool hasPlanes = PlaneDot.TryCut(table, bits, planes);
-        Assert.Equal(bits <= PlaneDot.MaxBits, hasPlanes);
+        byte[] planes = new byte[PermuteDot.PlaneBytes];
+        Assert.Equal(bits <= PermuteDot.MaxBits, PermuteDot.TryCut(table, bits, planes));
         fixed (float* t = table, s = scales, a = x, result = y)
         fixed (byte* cut = planes)
         {
             nint codes = GuardedMemory.End(packed, out nint region);
-            dot(new TableRow((byte*)codes, bits, t, s, length, block, hasPlanes ? cut : null), a, length, m, result);
+            dot(new TableRow((byte*)codes, bits, t, s, length, block, hasPlanes && bits <= PermuteDot.MaxBits ? cut : null), a, length, m, result);
             GuardedMemory.Free(region, packed.Length);
         }
 

@@ -1,18 +1,18 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
 namespace TorchAO.Kernels.Cpu;
 
-/// <summary>A row of codes of at most 6 bits that stand for bfloat16 numbers, times a few rows of activations; decoded in registers,
-/// accumulated in float32.</summary>
+/// <summary>A row of codes times a few rows of activations, decoded in registers, accumulated in float32: of at most 6 bits that stand
+/// for bfloat16 numbers, or of 4 bits that stand for any.</summary>
 /// <remarks>
 /// The values of small floats are bfloat16 numbers: two bytes, each of which one permute looks up for 64 codes at once, where a table
-/// of float32 takes a permute for 16. Unpacking the bytes makes float32 of them, and mixes their order; the codes are laid out
-/// so that it comes out right. Measured against the permutes of float32, on an AMD EPYC (Zen 5): see the table of matrix-vector
-/// products in <c>bench/results</c>.
+/// of float32 takes a permute for 16. Unpacking makes float32 of the bytes, or indices of the codes, and mixes their order; the codes
+/// are laid out so that it comes out right.
 /// </remarks>
-internal static unsafe class PlaneDot
+internal static unsafe class PermuteDot
 {
     /// <summary>The bytes of the two planes together, the high one first.</summary>
     public const int PlaneBytes = 2 * Step;
@@ -21,6 +21,7 @@ internal static unsafe class PlaneDot
     public const int MaxBits = 6;
 
     private const int Step = 64;
+    private const int TableBits = 4; // sixteen values of float32 fill a register
 
     // By bits of a code. Byte 16 L + 4 i + t of a vector is that of code 16 i + 4 L + t: unpacking bytes to words and words to
     // lanes, within 16 bytes each, then gives the codes in order. Four codes lie in at most four bytes, here as a big-endian number.
@@ -65,9 +66,18 @@ internal static unsafe class PlaneDot
     /// <param name="m">Activation rows, at most <see cref="RowProduct.MaxRows"/>.</param>
     /// <param name="y">Receives m sums.</param>
     /// <returns>How many codes were taken; what is left of a row is less than 64.</returns>
-    public static int Run(in TableRow row, float* x, long stride, int m, float* y)
+    public static int Run(in TableRow row, float* x, long stride, int m, float* y) => row.Planes != null
+        ? Run<BytePlanes>(row, x, stride, m, y)
+        : Run<SixteenFloats>(row, x, stride, m, y);
+
+    /// <summary>Says whether a row can be computed here.</summary>
+    public static bool Covers(in TableRow row) =>
+        IsSupported && (row.Planes != null || row.Bits == TableBits) && (row.BlockSize % Step == 0 || row.BlockSize == row.Length);
+
+    private static int Run<TValues>(in TableRow row, float* x, long stride, int m, float* y)
+        where TValues : struct, IValues
     {
-        Debug.Assert(Covers(row));
+        Debug.Assert(Covers(row) && m is > 0 and <= RowProduct.MaxRows);
         Vector512<float>* sums = stackalloc Vector512<float>[RowProduct.MaxRows];
         new Span<Vector512<float>>(sums, m).Clear();
         int stepBytes = Step / 8 * row.Bits, steps = row.Length / Step;
@@ -76,13 +86,13 @@ internal static unsafe class PlaneDot
         // A step reads 64 bytes. The last ones are read from a copy with room behind, in a second run: a call in the loop would
         // make it keep its sums in memory, at twice the time.
         int whole = bytes < Step ? 0 : Math.Min(((bytes - Step) / stepBytes) + 1, steps);
-        Place place = Steps(row, row.Codes, whole, new Place(row.Scales, row.BlockSize), x, stride, m, sums);
+        Place place = Steps<TValues>(row, row.Codes, whole, new Place(row.Scales, row.BlockSize), x, stride, m, sums);
         if (whole < steps)
         {
             byte* last = stackalloc byte[2 * Step];
             int first = whole * stepBytes;
             new ReadOnlySpan<byte>(row.Codes + first, Math.Min(bytes - first, 2 * Step)).CopyTo(new Span<byte>(last, 2 * Step));
-            Steps(row, last, steps - whole, place, x + (whole * Step), stride, m, sums);
+            Steps<TValues>(row, last, steps - whole, place, x + (whole * Step), stride, m, sums);
         }
 
         for (int i = 0; i < m; i++)
@@ -93,15 +103,12 @@ internal static unsafe class PlaneDot
         return steps * Step;
     }
 
-    /// <summary>Says whether a row can be computed here.</summary>
-    public static bool Covers(in TableRow row) =>
-        IsSupported && row.Planes != null && (row.BlockSize % Step == 0 || row.BlockSize == row.Length);
-
-    private static Place Steps(
+    private static Place Steps<TValues>(
         in TableRow row, byte* codes, int steps, Place place, float* x, long stride, int m, Vector512<float>* sums)
+        where TValues : struct, IValues
     {
         Vector512<byte> order = Orders[row.Bits], shift = Shifts[row.Bits];
-        Vector512<byte> high = Vector512.Load(row.Planes), low = Vector512.Load(row.Planes + Step);
+        (Vector512<byte> first, Vector512<byte> second) = TValues.Load(row);
         int stepBytes = Step / 8 * row.Bits, block = row.BlockSize;
         float* scales = place.Scales;
         int left = place.Left;
@@ -111,14 +118,11 @@ internal static unsafe class PlaneDot
             CodePrefetch.Ahead(codes);
             Vector512<byte> lanes = Avx512Vbmi.PermuteVar64x8(Vector512.Load(codes), order);
 
-            // What is above a code's bits does not matter: a permute looks at the lower six, and the planes repeat.
+            // What is above a code's bits does not matter: no permute looks at it, and planes of narrow codes repeat.
             Vector512<byte> indices = Avx512Vbmi.MultiShift(shift, lanes.AsUInt64());
-            Vector512<byte> highs = Avx512Vbmi.PermuteVar64x8(high, indices), lows = Avx512Vbmi.PermuteVar64x8(low, indices);
-            Vector512<ushort> first = Avx512BW.UnpackLow(lows, highs).AsUInt16(), second = Avx512BW.UnpackHigh(lows, highs).AsUInt16();
-            Vector512<float> w0 = Avx512BW.UnpackLow(Vector512<ushort>.Zero, first).AsSingle();
-            Vector512<float> w1 = Avx512BW.UnpackHigh(Vector512<ushort>.Zero, first).AsSingle();
-            Vector512<float> w2 = Avx512BW.UnpackLow(Vector512<ushort>.Zero, second).AsSingle();
-            Vector512<float> w3 = Avx512BW.UnpackHigh(Vector512<ushort>.Zero, second).AsSingle();
+            TValues.LookUp(
+                indices, first, second,
+                out Vector512<float> w0, out Vector512<float> w1, out Vector512<float> w2, out Vector512<float> w3);
             var scale = Vector512.Create(*scales);
             if (m == 1)
             {
@@ -161,5 +165,56 @@ internal static unsafe class PlaneDot
     {
         public readonly float* Scales = scales;
         public readonly int Left = left;
+    }
+
+    /// <summary>How 64 codes become values: one implementation a kind of table, so that the loop has no branch.</summary>
+    private interface IValues
+    {
+        /// <summary>Loads what <see cref="LookUp"/> looks into.</summary>
+        static abstract (Vector512<byte> First, Vector512<byte> Second) Load(in TableRow row);
+
+        /// <summary>Looks 64 codes up, those of the bytes 16 L + 4 i + t, t from 0 to 3, to the lanes 4 L + t of vector i.</summary>
+        static abstract void LookUp(
+            Vector512<byte> codes, Vector512<byte> first, Vector512<byte> second,
+            out Vector512<float> w0, out Vector512<float> w1, out Vector512<float> w2, out Vector512<float> w3);
+    }
+
+    private readonly struct BytePlanes : IValues
+    {
+        public static (Vector512<byte> First, Vector512<byte> Second) Load(in TableRow row) =>
+            (Vector512.Load(row.Planes), Vector512.Load(row.Planes + Step));
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void LookUp(
+            Vector512<byte> codes, Vector512<byte> first, Vector512<byte> second,
+            out Vector512<float> w0, out Vector512<float> w1, out Vector512<float> w2, out Vector512<float> w3)
+        {
+            Vector512<byte> high = Avx512Vbmi.PermuteVar64x8(first, codes), low = Avx512Vbmi.PermuteVar64x8(second, codes);
+            Vector512<ushort> a = Avx512BW.UnpackLow(low, high).AsUInt16(), b = Avx512BW.UnpackHigh(low, high).AsUInt16();
+            w0 = Avx512BW.UnpackLow(Vector512<ushort>.Zero, a).AsSingle();
+            w1 = Avx512BW.UnpackHigh(Vector512<ushort>.Zero, a).AsSingle();
+            w2 = Avx512BW.UnpackLow(Vector512<ushort>.Zero, b).AsSingle();
+            w3 = Avx512BW.UnpackHigh(Vector512<ushort>.Zero, b).AsSingle();
+        }
+    }
+
+    private readonly struct SixteenFloats : IValues
+    {
+        public static (Vector512<byte> First, Vector512<byte> Second) Load(in TableRow row) =>
+            (Vector512.Load(row.Table).AsByte(), default);
+
+        // Each lane gets its code four times over; the permute looks at the low four bits.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void LookUp(
+            Vector512<byte> codes, Vector512<byte> first, Vector512<byte> second,
+            out Vector512<float> w0, out Vector512<float> w1, out Vector512<float> w2, out Vector512<float> w3)
+        {
+            Vector512<float> table = first.AsSingle();
+            Vector512<ushort> a = Avx512BW.UnpackLow(codes, codes).AsUInt16(), b = Avx512BW.UnpackHigh(codes, codes).AsUInt16();
+            w0 = Avx512F.PermuteVar16x32(table, Avx512BW.UnpackLow(a, a).AsInt32());
+            w1 = Avx512F.PermuteVar16x32(table, Avx512BW.UnpackHigh(a, a).AsInt32());
+            w2 = Avx512F.PermuteVar16x32(table, Avx512BW.UnpackLow(b, b).AsInt32());
+            w3 = Avx512F.PermuteVar16x32(table, Avx512BW.UnpackHigh(b, b).AsInt32());
+        }
     }
 }
