@@ -10,6 +10,12 @@ if (args is ["linear", _, _, ..])
     return;
 }
 
+if (args is ["quantize", _, ..])
+{
+    QuantizeTable.Run(args[1..]);
+    return;
+}
+
 if (args is ["autoquant", _, _, ..])
 {
     AutoQuantTable.Run(args[1..]);

@@ -25,8 +25,11 @@ internal static class AffineRows
     /// <summary>Rounds a weight to codes.</summary>
     /// <returns>Codes <c>[N, K]</c>, one an element. The caller disposes them.</returns>
     public static Tensor Quantize(Tensor weight, QParams qparams, AffineScheme scheme) =>
-        RowBlocks.Compute(weight, qparams, (rows, parameters) =>
-            AffineQuantization.Quantize(rows, BlockSize(rows, parameters), parameters, scheme));
+        RowBlocks.Compute(
+            weight,
+            qparams,
+            (rows, parameters) => AffineQuantization.Quantize(rows, BlockSize(rows, parameters), parameters, scheme),
+            AffineQuantization.IsInOnePass(weight, scheme));
 
     /// <summary>Computes the values of codes.</summary>
     /// <returns>Values <c>[N, K]</c>. The caller disposes them.</returns>

@@ -11,7 +11,8 @@ internal static class PackedRows
     /// <param name="codes">Codes <c>[N, K]</c>, uint8, each below <c>2^bits</c>.</param>
     /// <param name="bits">Bits of a code, 1 to 8.</param>
     /// <returns>Bytes <c>[N, ⌈K · bits / 8⌉]</c>. The caller disposes them.</returns>
-    public static Tensor Pack(Tensor codes, int bits) => RowBlocks.Compute(codes, rows => BitStreamRows.Pack(rows, bits));
+    public static Tensor Pack(Tensor codes, int bits) =>
+        RowBlocks.Compute(codes, rows => BitStreamRows.Pack(rows, bits), BitStreamRows.IsInOnePass(codes));
 
     /// <summary>Unpacks codes.</summary>
     /// <param name="packed">Bytes as <see cref="Pack"/> makes them.</param>

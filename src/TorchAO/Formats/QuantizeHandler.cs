@@ -85,6 +85,11 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
 
     private void RequireFinite(Tensor weight)
     {
+        if (BlockExtremes.Covers(weight) && BlockExtremes.AreFinite(weight))
+        {
+            return;
+        }
+
         using Tensor finite = RowBlocks.Compute(weight.size(0), weight.size(1), (start, count) =>
         {
             using Tensor rows = weight.narrow(0, start, count);

@@ -40,9 +40,10 @@ internal static class RowBlocks
     /// <summary>Computes a matrix from another, block by block.</summary>
     /// <param name="matrix">The other matrix, <c>[N, …]</c>.</param>
     /// <param name="step">Computes the result's rows from those of the matrix.</param>
+    /// <param name="inOnePass">Whether the step makes no temporaries, so that it is given all rows at once.</param>
     /// <returns>The result, N rows. The caller disposes it.</returns>
-    public static Tensor Compute(Tensor matrix, Func<Tensor, Tensor> step) =>
-        Compute(matrix.size(0), matrix.size(1), (start, count) =>
+    public static Tensor Compute(Tensor matrix, Func<Tensor, Tensor> step, bool inOnePass = false) =>
+        Compute(matrix.size(0), inOnePass ? 0 : matrix.size(1), (start, count) =>
         {
             using Tensor rows = matrix.narrow(0, start, count);
             return step(rows);
@@ -52,9 +53,10 @@ internal static class RowBlocks
     /// <param name="matrix">The other matrix, <c>[N, …]</c>.</param>
     /// <param name="qparams">Parameters of its rows, or of all.</param>
     /// <param name="step">Computes the result's rows from those of the matrix and their parameters.</param>
+    /// <param name="inOnePass">Whether the step makes no temporaries, so that it is given all rows at once.</param>
     /// <returns>The result, N rows. The caller disposes it.</returns>
-    public static Tensor Compute(Tensor matrix, QParams qparams, Func<Tensor, QParams, Tensor> step) =>
-        Compute(matrix.size(0), matrix.size(1), (start, count) =>
+    public static Tensor Compute(Tensor matrix, QParams qparams, Func<Tensor, QParams, Tensor> step, bool inOnePass = false) =>
+        Compute(matrix.size(0), inOnePass ? 0 : matrix.size(1), (start, count) =>
         {
             using Tensor rows = matrix.narrow(0, start, count);
             using QParams parameters = Narrow(qparams, start, count);

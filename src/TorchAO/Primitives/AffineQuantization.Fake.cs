@@ -60,7 +60,9 @@ public static partial class AffineQuantization
         Tensor input, IReadOnlyList<long> blockSize, QParams qparams, AffineScheme scheme, bool clipGradient)
     {
         using IDisposable noGrad = no_grad();
-        Tensor codes = Unclamped(input, blockSize, qparams, scheme);
+        CheckValues(input);
+        (BlockLayout layout, Tensor scale, Tensor? zero) = Align(input.shape, blockSize, qparams, scheme);
+        Tensor codes = Unclamped(input, layout, scale, zero, scheme);
         Tensor clamped = codes.clamp(scheme.Target.Min, scheme.Target.Max);
         Tensor judged = clipGradient ? codes : clamped;
         Tensor mask = (judged >= scheme.Target.Min).logical_and(judged <= scheme.Target.Max);

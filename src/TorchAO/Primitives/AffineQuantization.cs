@@ -32,9 +32,9 @@ public static partial class AffineQuantization
 
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor view = input.reshape(layout.View);
-        Tensor min = layout.Reduced.Length == 0 ? view : view.amin(layout.Reduced);
-        Tensor max = layout.Reduced.Length == 0 ? view : view.amax(layout.Reduced);
+        (Tensor min, Tensor max) = layout.IsOnePieceABlock && BlockExtremes.Covers(input)
+            ? ExtremesInOnePass(input, layout)
+            : Extremes(input, layout);
         return Detach(Choose(min, max, scheme));
     }
 
@@ -80,9 +80,17 @@ public static partial class AffineQuantization
         ArgumentNullException.ThrowIfNull(input);
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor codes = Unclamped(input, blockSize, qparams, scheme).clamp(scheme.Target.Min, scheme.Target.Max);
-        return ToStorage(codes, scheme.Target).MoveToOuterDisposeScope();
+        CheckValues(input);
+        (BlockLayout layout, Tensor scale, Tensor? zero) = Align(input.shape, blockSize, qparams, scheme);
+        Tensor codes = (layout.IsOnePieceABlock ? BlockCodes.Quantize(input, scale, zero, scheme) : null)
+            ?? ByTensors(input, layout, scale, zero, scheme);
+        return codes.MoveToOuterDisposeScope();
     }
+
+    /// <summary>Says whether <see cref="Quantize"/> makes no temporary of the size of a weight, so that there is no reason to give
+    /// it a few rows at a time.</summary>
+    internal static bool IsInOnePass(Tensor weight, AffineScheme scheme) =>
+        BlockExtremes.Covers(weight) && BlockCodes.Covers(scheme.Target);
 
     /// <summary>Computes the values of codes: <c>x = (q − z) · s</c>.</summary>
     /// <param name="codes">Codes in <see cref="QuantizedType.Storage"/>.</param>
@@ -122,6 +130,25 @@ public static partial class AffineQuantization
         return Values(codes, blockSize, qparams, scheme, dtype).MoveToOuterDisposeScope();
     }
 
+    /// <summary>The reference of choosing: smallest and largest values by tensor arithmetic, on any device.</summary>
+    internal static (Tensor Min, Tensor Max) Extremes(Tensor input, BlockLayout layout)
+    {
+        Tensor view = input.reshape(layout.View);
+        return layout.Reduced.Length == 0 ? (view, view) : (view.amin(layout.Reduced), view.amax(layout.Reduced));
+    }
+
+    /// <summary>The reference of quantizing: codes by tensor arithmetic, on any device; makes its temporaries in the current
+    /// scope.</summary>
+    internal static Tensor ByTensors(Tensor input, BlockLayout layout, Tensor scale, Tensor? zero, AffineScheme scheme) =>
+        ToStorage(
+            Unclamped(input, layout, scale, zero, scheme).clamp(scheme.Target.Min, scheme.Target.Max), scheme.Target);
+
+    private static (Tensor Min, Tensor Max) ExtremesInOnePass(Tensor input, BlockLayout layout)
+    {
+        (Tensor min, Tensor max) = BlockExtremes.Find(input, layout.Blocks);
+        return (min.reshape(layout.Parameters), max.reshape(layout.Parameters));
+    }
+
     // A bound such as 32767 is no number of bfloat16: clamping goes to 32768, which wraps around in int16.
     private static Tensor ToStorage(Tensor codes, QuantizedType target) =>
         !target.IsFloat && target.Max * ScalarTypes.Of(codes.dtype).Epsilon >= 2
@@ -129,10 +156,8 @@ public static partial class AffineQuantization
             : codes.to_type(target.Storage, copy: true);
 
     /// <summary>Computes codes before they are clamped and cast; makes its temporaries in the current scope.</summary>
-    private static Tensor Unclamped(Tensor input, IReadOnlyList<long> blockSize, QParams qparams, AffineScheme scheme)
+    private static Tensor Unclamped(Tensor input, BlockLayout layout, Tensor scale, Tensor? zero, AffineScheme scheme)
     {
-        CheckValues(input);
-        (BlockLayout layout, Tensor scale, Tensor? zero) = Align(input.shape, blockSize, qparams, scheme);
         QuantizedType target = scheme.Target;
         Tensor x = input.reshape(layout.View);
         Tensor codes;

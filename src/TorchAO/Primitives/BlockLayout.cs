@@ -57,6 +57,12 @@ internal sealed class BlockLayout
     /// <summary>Gets the dimensions of <see cref="View"/> to reduce.</summary>
     public long[] Reduced { get; }
 
+    /// <summary>Gets the shape of the parameters with the reduced dimensions left out.</summary>
+    public long[] Parameters => [.. View.Where((_, i) => !Reduced.Contains(i))];
+
+    /// <summary>Gets whether each block of a contiguous tensor is one piece of memory: what is reduced comes last.</summary>
+    public bool IsOnePieceABlock => Reduced.Length > 0 && Reduced[0] + Reduced.Length == View.Length;
+
     /// <summary>Gets how many parameters there are.</summary>
     public long Blocks => Kept.Aggregate(1L, (product, size) => product * size);
 

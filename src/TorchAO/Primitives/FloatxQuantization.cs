@@ -19,7 +19,10 @@ public static class FloatxQuantization
         CheckMatrix(input);
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor largest = input.to_type(ScalarType.Float32).abs().amax([1]).clamp(min: 1e-12);
+        Tensor magnitudes = BlockExtremes.Covers(input)
+            ? BlockExtremes.Magnitudes(input, input.size(0)).to_type(ScalarType.Float32)
+            : input.to_type(ScalarType.Float32).abs().amax([1]);
+        Tensor largest = magnitudes.clamp(min: 1e-12);
         return (largest / type.Largest).to_type(input.dtype, copy: true).MoveToOuterDisposeScope();
     }
 
@@ -36,6 +39,15 @@ public static class FloatxQuantization
         CheckMatrix(input);
         CheckScale(scale, input);
         using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        return BlockExtremes.Covers(input) && scale.dtype != ScalarType.Float64
+            ? SmallFloatCodes.Compute(input, scale.to_type(ScalarType.Float32), type).MoveToOuterDisposeScope()
+            : ByTensors(input, scale, type).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The reference of <see cref="Quantize"/>: the same by tensor arithmetic, on any device.</summary>
+    internal static Tensor ByTensors(Tensor input, Tensor scale, FloatxType type)
+    {
         using DisposeScope scope = NewDisposeScope();
         return Encode(input.to_type(ScalarType.Float32) / scale.reshape(-1, 1), type).MoveToOuterDisposeScope();
     }

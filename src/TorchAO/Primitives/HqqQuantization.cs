@@ -29,21 +29,21 @@ public static class HqqQuantization
         Check(weight, options);
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor w = weight.to_type(ScalarType.Float32);
-        w = options.Axis == 1 ? w.reshape(-1, options.GroupSize) : w.reshape(options.GroupSize, -1);
-
-        // Sums of a strided weight run in another order.
-        w = w.contiguous();
         double top = (1 << options.Bits) - 1;
-        Tensor min = w.amin([options.Axis], keepdim: true);
-        Tensor max = w.amax([options.Axis], keepdim: true);
+        Tensor? w = HqqRounds.Covers(weight, options) ? null : Reshape(weight, options);
+        (Tensor min, Tensor max) = w is null
+            ? Extremes(weight, options)
+            : (w.amin([options.Axis], keepdim: true), w.amax([options.Axis], keepdim: true));
         Tensor inverse = ((max - min).reciprocal() * top).clamp(max: LargestInverseScale);
         Tensor zero = -min * inverse;
         zero = options.Bits == 4 ? zero.round() : zero;
         if (options.Optimize)
         {
             inverse = inverse.to_type(options.SolverType);
-            zero = Solve(w.to_type(options.SolverType), inverse, zero.to_type(options.SolverType), top, options);
+            zero = zero.to_type(options.SolverType);
+            zero = w is null
+                ? HqqRounds.Solve(weight, inverse, zero, top, options)
+                : Solve(w.to_type(options.SolverType), inverse, zero, top, options);
         }
         else
         {
@@ -51,14 +51,32 @@ public static class HqqQuantization
             zero = zero.to_type(options.ComputeType);
         }
 
-        Tensor codes = ((w * inverse) + zero).round().clamp(0, top).to_type(ScalarType.Byte).reshape(weight.shape);
+        Tensor codes = w is null
+            ? HqqRounds.Codes(weight, inverse, zero, top)
+            : ((w * inverse) + zero).round().clamp(0, top).to_type(ScalarType.Byte).reshape(weight.shape);
         QParams qparams = Finish(weight.shape, inverse.reciprocal(), zero, (top + 1) / 2, options);
         qparams.Scale.MoveToOuterDisposeScope();
         qparams.ZeroPoint!.MoveToOuterDisposeScope();
         return (codes.MoveToOuterDisposeScope(), qparams);
     }
 
-    private static Tensor Solve(Tensor w, Tensor inverse, Tensor zero, double top, HqqOptions options)
+    private static Tensor Reshape(Tensor weight, HqqOptions options)
+    {
+        Tensor w = weight.to_type(ScalarType.Float32);
+        w = options.Axis == 1 ? w.reshape(-1, options.GroupSize) : w.reshape(options.GroupSize, -1);
+
+        // Sums of a strided weight run in another order.
+        return w.contiguous();
+    }
+
+    private static (Tensor Min, Tensor Max) Extremes(Tensor weight, HqqOptions options)
+    {
+        (Tensor min, Tensor max) = BlockExtremes.Find(weight, weight.numel() / options.GroupSize);
+        return (min.to_type(ScalarType.Float32).reshape(-1, 1), max.to_type(ScalarType.Float32).reshape(-1, 1));
+    }
+
+    /// <summary>The reference of <see cref="HqqRounds.Solve"/>: the same by tensor arithmetic, on any device and in any type.</summary>
+    internal static Tensor Solve(Tensor w, Tensor inverse, Tensor zero, double top, HqqOptions options)
     {
         double beta = options.Beta;
         float best = 1e4f;

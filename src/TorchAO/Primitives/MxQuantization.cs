@@ -46,7 +46,10 @@ public static class MxQuantization
         RequireBlocks(input, blockSize);
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor largest = Blocks(Own(input), input.shape[^1] / blockSize).abs().amax([-1]);
+        long[] shape = [.. input.shape[..^1], input.shape[^1] / blockSize];
+        Tensor largest = BlockExtremes.Covers(input)
+            ? Own(BlockExtremes.Magnitudes(input, input.numel() / blockSize)).reshape(shape)
+            : Blocks(Own(input), shape[^1]).abs().amax([-1]);
         Tensor exponent = Exponent(largest, type, scaling) + ExponentE8M0.Bias;
         exponent = exponent.clamp(0, 2 * ExponentE8M0.Bias);
         return exponent.masked_fill(largest.isnan(), NaNScale).to_type(ScalarType.Byte).MoveToOuterDisposeScope();
@@ -65,6 +68,15 @@ public static class MxQuantization
         var type = MxElement.Of(element);
         RequireScale(scale, input);
         using IDisposable noGrad = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        return BlockExtremes.Covers(input)
+            ? SmallFloatCodes.Compute(input, LookUp(Divisors, scale), type.Codes, type.Largest).MoveToOuterDisposeScope()
+            : ByTensors(input, scale, type).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The reference of <see cref="Quantize"/>: the same by tensor arithmetic, on any device.</summary>
+    internal static Tensor ByTensors(Tensor input, Tensor scale, MxElement type)
+    {
         using DisposeScope scope = NewDisposeScope();
         Tensor scaled = Blocks(input.to_type(ScalarType.Float32), scale.shape[^1]) / LookUp(Divisors, scale).unsqueeze(-1);
         Tensor clamped = scaled.clamp(-type.Largest, type.Largest).reshape(input.shape);

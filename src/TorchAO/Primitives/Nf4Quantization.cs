@@ -1,4 +1,5 @@
 using TorchAO.Numerics;
+using TorchAO.Runtime.Memory;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -27,6 +28,12 @@ public static class Nf4Quantization
     {
         ArgumentNullException.ThrowIfNull(input);
         using IDisposable noGrad = no_grad();
+        if (BlockExtremes.Covers(input))
+        {
+            using Tensor largest = BlockExtremes.Magnitudes(input, input.numel() / blockSize);
+            return largest.reshape(input.size(0), -1);
+        }
+
         using Tensor blocks = input.reshape(input.size(0), -1, blockSize);
         using Tensor magnitudes = blocks.abs();
         return magnitudes.amax([2]);
@@ -42,10 +49,24 @@ public static class Nf4Quantization
         ArgumentNullException.ThrowIfNull(scale);
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
+        if (BlockExtremes.Covers(input))
+        {
+            using Tensor table = Table(input.dtype), values = table.to_type(ScalarType.Float32);
+            Tensor codes = NearestCodes.Find(input, scale.to_type(input.dtype), TensorMemory.ReadOnlySpan<float>(values));
+            return codes.MoveToOuterDisposeScope();
+        }
+
+        return ByTensors(input, scale).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The reference of <see cref="Quantize"/>: the same by tensor arithmetic, on any device; makes its temporaries in the
+    /// current scope.</summary>
+    internal static Tensor ByTensors(Tensor input, Tensor scale)
+    {
         Tensor blocks = input.reshape(input.size(0), scale.size(1), -1);
         Tensor magnitudes = scale.to_type(input.dtype).unsqueeze(2);
         Tensor scaled = (blocks / magnitudes).masked_fill(magnitudes == 0, 0);
-        return Nearest(scaled).reshape(input.shape).MoveToOuterDisposeScope();
+        return Nearest(scaled).reshape(input.shape);
     }
 
     /// <summary>Finds the codes of the nearest values of the table; distances are computed in the type of the values.</summary>

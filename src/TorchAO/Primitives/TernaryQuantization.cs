@@ -11,6 +11,8 @@ public static class TernaryQuantization
     /// <summary>The least that a weight is divided by.</summary>
     public const double Epsilon = 1e-5;
 
+    private static readonly QuantizedType Codes = QuantizedType.Int8.Within(-1, 1);
+
     /// <summary>Computes the scale, the mean magnitude.</summary>
     /// <param name="input">Values of any floating-point type, at least one.</param>
     /// <returns>A float32 scalar. The caller disposes it.</returns>
@@ -40,7 +42,17 @@ public static class TernaryQuantization
         ArgumentNullException.ThrowIfNull(scale);
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        Tensor scaled = input.to_type(ScalarType.Float32) / scale.clamp(min: Epsilon);
+        Tensor step = scale.clamp(min: Epsilon);
+        return BlockExtremes.Covers(input) && scale.numel() == 1 && scale.dtype == ScalarType.Float32
+            ? BlockCodes.Divide(input, step, Codes).MoveToOuterDisposeScope()
+            : ByTensors(input, step).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The reference of <see cref="Quantize"/>: <c>x / s</c> by tensor arithmetic, on any device.</summary>
+    internal static Tensor ByTensors(Tensor input, Tensor step)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor scaled = input.to_type(ScalarType.Float32) / step;
         return scaled.round().clamp(-1, 1).to_type(ScalarType.Int8).MoveToOuterDisposeScope();
     }
 

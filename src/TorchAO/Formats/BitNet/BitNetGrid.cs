@@ -17,7 +17,7 @@ internal sealed class BitNetGrid : IQuantizationGrid
     }
 
     public Tensor Quantize(Tensor weight, QParams qparams) =>
-        RowBlocks.Compute(weight, rows => TernaryQuantization.Quantize(rows, qparams.Scale));
+        RowBlocks.Compute(weight, rows => TernaryQuantization.Quantize(rows, qparams.Scale), BlockExtremes.Covers(weight));
 
     public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype) =>
         RowBlocks.Compute(codes, rows => TernaryQuantization.Dequantize(rows, qparams.Scale, dtype));

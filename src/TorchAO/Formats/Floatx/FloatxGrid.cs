@@ -8,14 +8,24 @@ namespace TorchAO.Formats.Floatx;
 /// <param name="type">The type of the codes.</param>
 internal sealed class FloatxGrid(FloatxType type) : IQuantizationGrid
 {
-    public QParams ChooseQParams(Tensor weight) => new(RowBlocks.Compute(weight, rows =>
+    public QParams ChooseQParams(Tensor weight)
     {
-        using Tensor scale = FloatxQuantization.ChooseScale(rows, type);
-        return scale.reshape(-1, 1);
-    }));
+        Tensor scale = RowBlocks.Compute(
+            weight,
+            rows =>
+            {
+                using Tensor flat = FloatxQuantization.ChooseScale(rows, type);
+                return flat.reshape(-1, 1);
+            },
+            BlockExtremes.Covers(weight));
+        return new QParams(scale);
+    }
 
-    public Tensor Quantize(Tensor weight, QParams qparams) =>
-        RowBlocks.Compute(weight, qparams, (rows, parameters) => FloatxQuantization.Quantize(rows, parameters.Scale, type));
+    public Tensor Quantize(Tensor weight, QParams qparams) => RowBlocks.Compute(
+        weight,
+        qparams,
+        (rows, parameters) => FloatxQuantization.Quantize(rows, parameters.Scale, type),
+        BlockExtremes.Covers(weight));
 
     public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype) => RowBlocks.Compute(
         codes, qparams, (rows, parameters) => FloatxQuantization.Dequantize(rows, parameters.Scale, type, dtype));

@@ -11,11 +11,11 @@ namespace TorchAO.Formats.Mx;
 /// <param name="scaling">How a scale follows from its block's largest magnitude.</param>
 internal sealed class MxGrid(MxElementType element, long blockSize, ScaleRounding scaling) : IQuantizationGrid
 {
-    public QParams ChooseQParams(Tensor weight) =>
-        new(RowBlocks.Compute(weight, rows => MxQuantization.ChooseScale(rows, element, blockSize, scaling)));
+    public QParams ChooseQParams(Tensor weight) => new(RowBlocks.Compute(
+        weight, rows => MxQuantization.ChooseScale(rows, element, blockSize, scaling), BlockExtremes.Covers(weight)));
 
-    public Tensor Quantize(Tensor weight, QParams qparams) =>
-        RowBlocks.Compute(weight, qparams, (rows, parameters) => MxQuantization.Quantize(rows, parameters.Scale, element));
+    public Tensor Quantize(Tensor weight, QParams qparams) => RowBlocks.Compute(
+        weight, qparams, (rows, parameters) => MxQuantization.Quantize(rows, parameters.Scale, element), BlockExtremes.Covers(weight));
 
     public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype) => RowBlocks.Compute(
         codes, qparams, (rows, parameters) => MxQuantization.Dequantize(rows, parameters.Scale, element, dtype));

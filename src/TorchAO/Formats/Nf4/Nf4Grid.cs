@@ -12,10 +12,10 @@ namespace TorchAO.Formats.Nf4;
 internal sealed class Nf4Grid(long blockSize, long scalerBlockSize) : IQuantizationGrid
 {
     public QParams ChooseQParams(Tensor weight) =>
-        new(RowBlocks.Compute(weight, rows => Nf4Quantization.ChooseScale(rows, blockSize)));
+        new(RowBlocks.Compute(weight, rows => Nf4Quantization.ChooseScale(rows, blockSize), BlockExtremes.Covers(weight)));
 
-    public Tensor Quantize(Tensor weight, QParams qparams) =>
-        RowBlocks.Compute(weight, qparams, (rows, parameters) => Nf4Quantization.Quantize(rows, parameters.Scale));
+    public Tensor Quantize(Tensor weight, QParams qparams) => RowBlocks.Compute(
+        weight, qparams, (rows, parameters) => Nf4Quantization.Quantize(rows, parameters.Scale), BlockExtremes.Covers(weight));
 
     public Tensor Dequantize(Tensor codes, QParams qparams, ScalarType dtype)
     {

@@ -1,3 +1,4 @@
+using TorchAO.Kernels.Cpu.FloatPanels;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 
@@ -22,36 +23,81 @@ internal static unsafe class TableProduct
     public static void Run(
         in CpuProblem problem, FloatOperands operands, Tensor codes, int bits, ReadOnlySpan<float> values, Tensor scales)
     {
+        Run(problem, operands, codes, bits, values, new StoredScales(TensorMemory.Address<float>(scales), problem.K / problem.GroupSize));
+        GC.KeepAlive(scales); // the row products read them by address
+    }
+
+    /// <summary>Computes the product with scales that are decoded as they are needed.</summary>
+    /// <param name="problem">The sizes; its group is what shares a scale.</param>
+    /// <param name="operands">Activations, bias and result.</param>
+    /// <param name="codes">The codes, uint8 <c>[N, ⌈K · bits / 8⌉]</c>, the first in the highest bits.</param>
+    /// <param name="bits">Bits of a code, 1 to 8.</param>
+    /// <param name="values">The values of the codes, <c>2^bits</c> of them.</param>
+    /// <param name="scales">The scales, K / group a row; the tensors behind its addresses are the caller's to keep alive.</param>
+    public static void Run<TScales>(
+        in CpuProblem problem, FloatOperands operands, Tensor codes, int bits, ReadOnlySpan<float> values, TScales scales)
+        where TScales : struct, IScaleRows
+    {
+        byte* planes = stackalloc byte[PermuteDot.PlaneBytes];
+        bool hasPlanes = PermuteDot.TryCut(values, bits, new Span<byte>(planes, PermuteDot.PlaneBytes));
         fixed (float* table = TableDot.PadTable(values, bits))
         {
-            RowProduct.Run(problem, operands, operands.Input, new RowDot
+            var rows = new RowDot<TScales>
             {
                 Codes = TensorMemory.Address<byte>(codes),
                 RowBytes = codes.size(1),
                 Bits = bits,
                 Table = table,
-                Scales = TensorMemory.Address<float>(scales),
+                Planes = hasPlanes ? planes : null,
+                Scales = scales,
                 Length = problem.K,
                 GroupSize = problem.GroupSize,
-            });
+            };
+            if (FloatPanelProduct.Pays(problem))
+            {
+                FloatPanelProduct.Run(problem, operands, operands.Input, rows);
+            }
+            else
+            {
+                RowProduct.Run(problem, operands, operands.Input, rows);
+            }
         }
 
         GC.KeepAlive(codes); // the row products read them by address
-        GC.KeepAlive(scales);
     }
 
-    private struct RowDot : IRowDot
+    private struct RowDot<TScales> : IRowDot, IRowDecoder
+        where TScales : struct, IScaleRows
     {
         public byte* Codes;
         public long RowBytes;
         public int Bits;
         public float* Table;
-        public float* Scales;
+        public byte* Planes;
+        public TScales Scales;
         public int Length;
         public int GroupSize;
 
-        public readonly void Dot(long row, float* x, long stride, int m, float* y) => TableDot.Best(
-            new TableRow(Codes + (row * RowBytes), Bits, Table, Scales + (row * (Length / GroupSize)), Length, GroupSize),
-            x, stride, m, y);
+        public readonly void Dot(long row, float* x, long stride, int m, float* y)
+        {
+            float* scratch = stackalloc float[Scales.Scratch];
+            TableDot.Best(Row(row, Scales.Row(row, scratch)), x, stride, m, y);
+        }
+
+        public readonly void Decode(long row, int begin, int count, float* to)
+        {
+            float* scratch = stackalloc float[Scales.Scratch];
+            TableDot.DecodeValues(Row(row, Scales.Row(row, scratch)), begin, count, to);
+        }
+
+        private readonly TableRow Row(long row, float* scales) =>
+            new(Codes + (row * RowBytes), Bits, Table, scales, Length, GroupSize, Planes);
+    }
+
+    private readonly struct StoredScales(float* scales, int columns) : IScaleRows
+    {
+        public int Scratch => 0;
+
+        public float* Row(long row, float* scratch) => scales + (row * columns);
     }
 }

@@ -7,7 +7,9 @@ namespace TorchAO.Kernels.Cpu;
 /// <param name="scales">The scales, one a block.</param>
 /// <param name="length">K.</param>
 /// <param name="blockSize">Codes that share a scale: K, or a divisor of it that is a multiple of <see cref="TableDot.Step"/>.</param>
-internal readonly unsafe ref struct TableRow(byte* codes, int bits, float* table, float* scales, int length, int blockSize)
+/// <param name="planes">The table as <see cref="PermuteDot.TryCut"/> cuts it, or <see langword="null"/>.</param>
+internal readonly unsafe ref struct TableRow(
+    byte* codes, int bits, float* table, float* scales, int length, int blockSize, byte* planes = null)
 {
     public byte* Codes => codes;
 
@@ -20,4 +22,6 @@ internal readonly unsafe ref struct TableRow(byte* codes, int bits, float* table
     public int Length => length;
 
     public int BlockSize => blockSize;
+
+    public byte* Planes => planes;
 }

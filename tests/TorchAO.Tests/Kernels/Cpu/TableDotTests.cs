@@ -29,7 +29,7 @@ public sealed unsafe class TableDotTests
     [MemberData(nameof(Widths))]
     public void The_paths_agree_bit_for_bit_where_sums_are_exact(int bits)
     {
-        foreach ((int length, int block) in new[] { (1, 1), (7, 7), (16, 16), (33, 33), (64, 16), (96, 32), (520, 520), (1040, 208), (1536, 64) })
+        foreach ((int length, int block) in new[] { (1, 1), (7, 7), (16, 16), (33, 33), (64, 16), (96, 32), (130, 130), (192, 64), (520, 520), (1040, 208), (1536, 64) })
         {
             foreach (int m in new[] { 1, 2, 5, 8 })
             {
@@ -40,7 +40,11 @@ public sealed unsafe class TableDotTests
                 float[] table = TableDot.PadTable([.. Enumerable.Range(0, 1 << bits).Select(_ => (float)random.Next(-9, 10))], bits);
                 float[] scales = [.. Enumerable.Range(0, length / block).Select(_ => random.Next(2) == 0 ? 0.5f : 4)];
                 float[] x = [.. Enumerable.Range(0, length * m).Select(_ => (float)random.Next(-8, 9))];
-                float[][] sums = [.. Paths(bits).Select(path => Sums(path, packed, bits, table, scales, x, length, block, m))];
+                float[][] sums =
+                [
+                    .. Paths(bits).Select(path => Sums(path, packed, bits, table, scales, x, length, block, m)),
+                    Sums(TableDot.Best, packed, bits, table, scales, x, length, block, m, hasPlanes: false),
+                ];
 
                 Assert.Equal(Definition(Codes(bits, length), table, scales, x, length, block, m), sums[0]);
                 Assert.All(sums, sum => Assert.Equal(sums[0], sum));
@@ -48,10 +52,22 @@ public sealed unsafe class TableDotTests
         }
     }
 
+    [Fact]
+    public void A_table_has_planes_if_its_values_are_bfloat16_numbers()
+    {
+        float[] planes = [.. Enumerable.Range(0, 16).Select(i => i - 7.5f)];
+        float[] none = [.. planes[..15], 1.001f];
+
+        Assert.True(PermuteDot.TryCut(planes, 4, new byte[PermuteDot.PlaneBytes]));
+        Assert.False(PermuteDot.TryCut(none, 4, new byte[PermuteDot.PlaneBytes]));
+        Assert.False(PermuteDot.TryCut(new float[128], 7, new byte[PermuteDot.PlaneBytes]));
+    }
+
     private delegate void Dot(in TableRow row, float* x, long stride, int m, float* y);
 
     private static List<Dot> Paths(int bits)
     {
+        // The best path takes the planes where it can.
         List<Dot> paths = [TableDot.Scalar, TableDot.Best];
         if (Avx2.IsSupported)
         {
@@ -72,13 +88,16 @@ public sealed unsafe class TableDotTests
     }
 
     private static float[] Sums(
-        Dot dot, byte[] packed, int bits, float[] table, float[] scales, float[] x, int length, int block, int m)
+        Dot dot, byte[] packed, int bits, float[] table, float[] scales, float[] x, int length, int block, int m, bool hasPlanes = true)
     {
         float[] y = new float[m];
+        byte[] planes = new byte[PermuteDot.PlaneBytes];
+        Assert.Equal(bits <= PermuteDot.MaxBits, PermuteDot.TryCut(table, bits, planes));
         fixed (float* t = table, s = scales, a = x, result = y)
+        fixed (byte* cut = planes)
         {
             nint codes = GuardedMemory.End(packed, out nint region);
-            dot(new TableRow((byte*)codes, bits, t, s, length, block), a, length, m, result);
+            dot(new TableRow((byte*)codes, bits, t, s, length, block, hasPlanes && bits <= PermuteDot.MaxBits ? cut : null), a, length, m, result);
             GuardedMemory.Free(region, packed.Length);
         }
 

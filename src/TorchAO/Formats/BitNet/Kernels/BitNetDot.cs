@@ -135,22 +135,48 @@ internal static unsafe class BitNetDot
         }
     }
 
+    /// <summary>Computes some values of a row in the order of <see cref="Interleave"/>, by vectors of 512 bits; 0 behind the row.</summary>
+    internal static void Decode(byte* codes, int length, float scale, int begin, int count, float* to)
+    {
+        Debug.Assert(begin % Step == 0 && count % Step == 0);
+        byte* last = stackalloc byte[StepBytes];
+        codes += begin / 4;
+        for (int k = begin; k < begin + count; k += Step, codes += StepBytes, to += Step)
+        {
+            Vector512<int> bytes = ByteLanes.Widen512(Whole(codes, length - k, last));
+            (Decode512(bytes >>> 6) * scale).Store(to);
+            (Decode512(bytes >>> 4) * scale).Store(to + 16);
+            (Decode512(bytes >>> 2) * scale).Store(to + 32);
+            (Decode512(bytes) * scale).Store(to + 48);
+        }
+    }
+
     // One activation row, which is decode: four sums in registers, so that no addition waits for the one before.
     private static float Single512(byte* codes, int length, float* x)
     {
         Vector512<float> sum0 = Vector512<float>.Zero, sum1 = sum0, sum2 = sum0, sum3 = sum0;
-        byte* last = stackalloc byte[StepBytes];
-        for (int k = 0; k < length; k += Step, codes += StepBytes)
+        int k = 0;
+        for (; k + Step <= length; k += Step, codes += StepBytes)
         {
             CodePrefetch.Ahead(codes);
-            Vector512<int> bytes = ByteLanes.Widen512(Whole(codes, length - k, last));
+            Vector512<int> bytes = ByteLanes.Widen512(codes);
             sum0 = Vector512.MultiplyAddEstimate(Vector512.Load(x + k), Decode512(bytes >>> 6), sum0);
             sum1 = Vector512.MultiplyAddEstimate(Vector512.Load(x + k + 16), Decode512(bytes >>> 4), sum1);
             sum2 = Vector512.MultiplyAddEstimate(Vector512.Load(x + k + 32), Decode512(bytes >>> 2), sum2);
             sum3 = Vector512.MultiplyAddEstimate(Vector512.Load(x + k + 48), Decode512(bytes), sum3);
         }
 
-        return Vector512.Sum(sum0 + sum1 + (sum2 + sum3));
+        float sum = Vector512.Sum(sum0 + sum1 + (sum2 + sum3));
+        return k < length ? sum + Last512(codes, length - k, x + k) : sum;
+    }
+
+    // Apart from the loop, which would keep its sums in memory if it called something.
+    private static float Last512(byte* codes, int rest, float* x)
+    {
+        byte* last = stackalloc byte[StepBytes];
+        Vector512<int> bytes = ByteLanes.Widen512(Whole(codes, rest, last));
+        return Vector512.Sum(
+            VectorProduct.Sum512(Decode512(bytes >>> 6), Decode512(bytes >>> 4), Decode512(bytes >>> 2), Decode512(bytes), x));
     }
 
     // The last codes are read from a copy that zeros follow, never from behind the row.
