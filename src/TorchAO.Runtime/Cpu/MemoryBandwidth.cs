@@ -61,7 +61,8 @@ public sealed unsafe class MemoryBandwidth : IDisposable
         {
             long start = Stopwatch.GetTimestamp();
             Read();
-            rates[i] = Bytes / Stopwatch.GetElapsedTime(start).TotalSeconds / 1e9;
+            long ticks = Math.Max(Stopwatch.GetTimestamp() - start, 1); // a few lines can be faster than the clock
+            rates[i] = (double)Bytes * Stopwatch.Frequency / ticks / 1e9;
         }
 
         Array.Sort(rates);
