@@ -57,7 +57,8 @@ internal sealed unsafe class GgmlPeer : IPeer
         return blocks;
     }
 
-    private static long RowBytes(GgmlType type, long k) => type switch
+    /// <summary>Counts the bytes of a row of K values.</summary>
+    public static long RowBytes(GgmlType type, long k) => type switch
     {
         GgmlType.F32 => 4 * k,
         GgmlType.Q4_0 => k / 32 * 18,

@@ -46,6 +46,17 @@ public sealed class LanguageModelSpeed : IDisposable
     /// <summary>Gets how many tokens <see cref="Decode"/> gives.</summary>
     public int NewTokens { get; }
 
+    /// <summary>Gets the id that stands at a position of every prompt and of what follows.</summary>
+    /// <param name="position">The position, from 0.</param>
+    /// <param name="shape">The shape of the model.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A negative position.</exception>
+    public static int TokenAt(int position, LlamaConfig shape)
+    {
+        ArgumentNullException.ThrowIfNull(shape);
+        ArgumentOutOfRangeException.ThrowIfNegative(position);
+        return (int)((long)position * IdStride % shape.VocabSize);
+    }
+
     /// <summary>Reads the prompt into an empty cache, once.</summary>
     /// <returns>The time until the scores of the first new token are there.</returns>
     public TimeSpan Prefill()
@@ -81,7 +92,7 @@ public sealed class LanguageModelSpeed : IDisposable
     {
         using IDisposable noGradient = inference_mode();
         using DisposeScope scope = NewDisposeScope();
-        long[] ids = [.. Enumerable.Range(position, count).Select(at => (long)at * IdStride % model.Config.VocabSize)];
+        long[] ids = [.. Enumerable.Range(position, count).Select(at => (long)TokenAt(at, model.Config))];
         Tensor input = tensor(ids, [1, count], device: model.Device);
         long start = Stopwatch.GetTimestamp();
         model.Step(input, cache, lastOnly: true).cpu();
