@@ -47,7 +47,7 @@ internal sealed record EndToEndOptions
         return options;
     }
 
-    /// <summary>Makes a model in float32: the same weights each time.</summary>
+    /// <summary>Makes a model in float32. The caller disposes it.</summary>
     public static LlamaForCausalLM Create(string name)
     {
         if (!LlamaShapes.Names.Contains(name))

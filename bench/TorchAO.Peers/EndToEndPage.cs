@@ -8,6 +8,7 @@ using TorchAO.Models.Llama;
 using TorchAO.Peers.Ggml;
 using TorchAO.Peers.Llama;
 using TorchAO.Runtime.Cpu;
+using static TorchSharp.torch;
 
 namespace TorchAO.Peers;
 
@@ -77,22 +78,19 @@ internal static class EndToEndPage
         string folder = Directory.CreateTempSubdirectory("torchao-peers-").FullName;
         try
         {
+            LlamaForCausalLM plain = EndToEndOptions.Create(name);
+
             // A short prompt, so that many steps fit into the context of a small model.
-            LlamaConfig shape;
-            int prompt, count;
-            using (LlamaForCausalLM plain = EndToEndOptions.Create(name))
+            LlamaConfig shape = plain.Config;
+            int prompt = Math.Min(options.PromptTokens, shape.MaxPositions / 2);
+            int count = Math.Min(options.NewTokens, shape.MaxPositions - prompt);
+            models.Add(new OwnModel(OwnConfigs.Prefix + "float32", 32, plain, prompt, count));
+            models.AddRange(Configs.Select(config => Quantized(plain, config, prompt, count)));
+            if (library is not null)
             {
-                shape = plain.Config;
-                prompt = Math.Min(options.PromptTokens, shape.MaxPositions / 2);
-                count = Math.Min(options.NewTokens, shape.MaxPositions - prompt);
-                if (library is not null)
-                {
-                    models.AddRange(LlamaCpp(library, plain, folder, prompt, count));
-                }
+                models.AddRange(LlamaCpp(library, plain, folder, prompt, count));
             }
 
-            models.AddRange(Configs.Select(config => Quantized(name, config, prompt, count)));
-            models.Add(new OwnModel(OwnConfigs.Prefix + "float32", 32, EndToEndOptions.Create(name), prompt, count));
             double[] decibels = Verify(models);
             (double[][] decode, double[][] prefill) = Time(models, options.Rounds, prompt, count);
             Append(text, name, shape, models, decibels, decode, prefill, bandwidth);
@@ -126,24 +124,25 @@ internal static class EndToEndPage
     }
 
     private static OwnModel Quantized(
-        string name, (string Name, int Bits, QuantizeConfig Linear, QuantizeConfig Table) config, int prompt, int count)
+        LlamaForCausalLM plain, (string Name, int Bits, QuantizeConfig Linear, QuantizeConfig Table) config, int prompt, int count)
     {
-        LlamaForCausalLM model = EndToEndOptions.Create(name);
         var rules = new ModuleRules { [LlamaForCausalLM.EmbeddingName] = config.Table };
-        if (model.Config.IntermediateSize % Group != 0)
+        if (plain.Config.IntermediateSize % Group != 0)
         {
             rules.Add("*down_proj", new Int8WeightOnlyConfig()); // no group divides its rows
         }
 
         rules.Add("*", config.Linear);
-        model.Quantize(rules, new QuantizeOptions { Modules = ModuleKinds.Linear | ModuleKinds.Embedding });
+        var model = new LlamaForCausalLM(plain.Config, device: META);
+        using var weights = new ModelWeights(plain);
+        model.QuantizeFrom(weights, rules, new QuantizeOptions { Modules = ModuleKinds.Linear | ModuleKinds.Embedding });
         return new OwnModel(OwnConfigs.Prefix + config.Name, config.Bits, model, prompt, count);
     }
 
-    // The last model is the float one.
+    // The first model is the float one.
     private static double[] Verify(List<ILanguageModel> models)
     {
-        float[] expected = models[^1].Scores();
+        float[] expected = models[0].Scores();
         double signal = expected.Sum(value => (double)value * value);
         return [.. models.Select(model =>
         {
