@@ -1,3 +1,4 @@
+using BenchmarkDotNet.Columns;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
@@ -27,5 +28,8 @@ if (args is [Gemv, string file])
 }
 
 // In this process, because a generated one would not carry the native boot.
-IConfig config = DefaultConfig.Instance.AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance));
+IConfig config = DefaultConfig.Instance
+    .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance))
+    .AddColumn(StatisticColumn.Median, new RateColumn(isShare: false), new RateColumn(isShare: true));
+Console.WriteLine($"// memory read at {RateColumn.ReadBandwidth:0.0} GB/s");
 BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args, config);
