@@ -30,7 +30,7 @@ internal static class LinearPage
         ("W4A8 g32", "libtorch _int_mm alone", ["libtorch _int_mm, weight"]),
         ("W8A8", "ggml Q8_0", ["ggml Q8_0"]),
         ("W8A8", "ORT DynamicQuantizeMatMul", ["ORT DynamicQuantizeMatMul"]),
-        ("W8A8", "libtorch _int_mm with quantizing", ["libtorch _int_mm, quantizing"]),
+        ("W8A8", "libtorch's best 8-bit product with quantizing", ["libtorch _int_mm, quantizing", "libtorch onednn qlinear, quantizing"]),
         ("W8A8", "libtorch _int_mm alone", ["libtorch _int_mm, weight"]),
         ("int8", "libtorch float32", ["libtorch float32"]),
         ("int4 g128", "libtorch float32", ["libtorch float32"]),

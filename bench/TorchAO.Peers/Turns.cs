@@ -38,8 +38,9 @@ internal sealed class Turns(MemoryBandwidth memory, int rounds)
         int[] repeats = [.. contestants.Select(contestant => isSmall ? Repeats(contestant) : 1)];
         for (int round = 0; round < rounds; round++)
         {
-            for (int i = 0; i < contestants.Count; i++)
+            for (int place = 0; place < contestants.Count; place++)
             {
+                int i = round % 2 == 0 ? place : contestants.Count - 1 - place; // nobody always follows the same neighbour
                 if (spent[i] < PatienceForOne || seconds[i].Count < FewestTurns)
                 {
                     long start = Stopwatch.GetTimestamp();

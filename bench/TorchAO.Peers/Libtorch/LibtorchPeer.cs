@@ -12,8 +12,11 @@ namespace TorchAO.Peers.Libtorch;
 internal sealed class LibtorchPeer : IPeer
 {
     private const int Group = 128;
+    private const int Middle = 128;
 
     private static readonly Operator IntMm = Operator.Find("aten::_int_mm");
+    private static readonly Operator QuantizedPack = Operator.Find("onednn::qlinear_prepack");
+    private static readonly Operator QuantizedLinear = Operator.Find("onednn::qlinear_pointwise");
     private static readonly Operator Int4Pack = Operator.Find("aten::_convert_weight_to_int4pack_for_cpu");
     private static readonly Operator Int4Mm = Operator.Find("aten::_weight_int4pack_mm_for_cpu");
 
@@ -38,6 +41,9 @@ internal sealed class LibtorchPeer : IPeer
             yield return Int8(weight, isTransposed, isWhole: true);
             yield return Int8(weight, isTransposed, isWhole: false);
         }
+
+        yield return Prepacked(weight, isWhole: true);
+        yield return Prepacked(weight, isWhole: false);
     }
 
     private static TensorContestant Float(Tensor weight, ScalarType type) => new(
@@ -84,6 +90,43 @@ internal sealed class LibtorchPeer : IPeer
             isWhole ? x => x.clone() : x => First(Rows(x)),
             isWhole ? Whole : (x, parts) => IntMm.Call(x, parts[0]),
             isWhole ? null : Scale);
+    }
+
+    // oneDNN's own order of the weight. Its activations are unsigned with one scale for the matrix: codes are counted from 128 in steps
+    // of 1, and the scales of rows follow behind. (Signed activations run in its reference code, thousands of times slower.)
+    private static TensorContestant Prepacked(Tensor weight, bool isWhole)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (long n, long k) = (weight.size(0), weight.size(1));
+        (Tensor codes, Tensor scale) = Rows(weight);
+        Tensor Multiply(Tensor x, Tensor[] parts) => QuantizedLinear.Call(
+            x, 1.0, Middle, parts[0], parts[1], parts[2], OperatorArgument.None, 1.0, 0, ScalarType.Float32, "none", Array.Empty<long>(), "");
+        return new TensorContestant(
+            $"libtorch onednn qlinear{(isWhole ? ", quantizing and scaling" : string.Empty)}",
+            isWhole ? Arithmetic.Int8Activations : Arithmetic.IntegerProductOnly,
+            (n * k) + (4 * n),
+            Copies(() => [QuantizedPack.Call(codes, OperatorArgument.None), scale.view(n).clone(), zeros([n], dtype: ScalarType.Int32)]),
+            isWhole ? x => x.clone() : x => First(Unsigned(x)),
+            isWhole ? (x, parts) =>
+            {
+                using DisposeScope inner = NewDisposeScope();
+                (Tensor unsigned, Tensor rows) = Unsigned(x);
+                return Multiply(unsigned, parts).mul_(rows).MoveToOuterDisposeScope();
+            }
+            : Multiply,
+            isWhole ? null : (product, x, _) => ScaleRows(product, x));
+    }
+
+    private static Tensor ScaleRows(Tensor product, Tensor x)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        return product.mul(Unsigned(x).Scale).MoveToOuterDisposeScope();
+    }
+
+    private static (Tensor Codes, Tensor Scale) Unsigned(Tensor values)
+    {
+        Tensor scale = values.abs().amax([1], keepdim: true).div_(127).clamp_min_(1e-12);
+        return (values.div(scale).round_().add_(Middle).to(ScalarType.Byte), scale);
     }
 
     private static Tensor Whole(Tensor x, Tensor[] parts)
