@@ -99,22 +99,24 @@ internal sealed class LibtorchPeer : IPeer
         using DisposeScope scope = NewDisposeScope();
         (long n, long k) = (weight.size(0), weight.size(1));
         (Tensor codes, Tensor scale) = Rows(weight);
-        Tensor Multiply(Tensor x, Tensor[] parts) => QuantizedLinear.Call(
-            x, 1.0, Middle, parts[0], parts[1], parts[2], OperatorArgument.None, 1.0, 0, ScalarType.Float32, "none", Array.Empty<long>(), "");
         return new TensorContestant(
             $"libtorch onednn qlinear{(isWhole ? ", quantizing and scaling" : string.Empty)}",
             isWhole ? Arithmetic.Int8Activations : Arithmetic.IntegerProductOnly,
             (n * k) + (4 * n),
             Copies(() => [QuantizedPack.Call(codes, OperatorArgument.None), scale.view(n).clone(), zeros([n], dtype: ScalarType.Int32)]),
             isWhole ? x => x.clone() : x => First(Unsigned(x)),
-            isWhole ? (x, parts) =>
-            {
-                using DisposeScope inner = NewDisposeScope();
-                (Tensor unsigned, Tensor rows) = Unsigned(x);
-                return Multiply(unsigned, parts).mul_(rows).MoveToOuterDisposeScope();
-            }
-            : Multiply,
+            isWhole ? MultiplyWhole : Multiply,
             isWhole ? null : (product, x, _) => ScaleRows(product, x));
+    }
+
+    private static Tensor Multiply(Tensor x, Tensor[] parts) => QuantizedLinear.Call(
+        x, 1.0, Middle, parts[0], parts[1], parts[2], OperatorArgument.None, 1.0, 0, ScalarType.Float32, "none", Array.Empty<long>(), "");
+
+    private static Tensor MultiplyWhole(Tensor x, Tensor[] parts)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor unsigned, Tensor rows) = Unsigned(x);
+        return Multiply(unsigned, parts).mul_(rows).MoveToOuterDisposeScope();
     }
 
     private static Tensor ScaleRows(Tensor product, Tensor x)

@@ -20,8 +20,24 @@ internal static partial class SpeedTable
     private const int FewRows = 1, ManyRows = 128;
 
     /// <summary>Makes the tables: the largest weight at one row and at many, and every model.</summary>
+    /// <param name="products">The page of single products; <see langword="null"/> where none is committed.</param>
+    /// <param name="models">The page of whole models; <see langword="null"/> where none is committed.</param>
     /// <exception cref="FormatException">A page has not the form that the benchmarks give it.</exception>
-    public static string Write(string products, string models)
+    public static string Write(string? products, string? models) =>
+        $"{(products is null ? "Single products beside others': not measured yet.\n" : WriteProducts(products))}\n" +
+        (models is null ? "Whole models beside llama.cpp: not measured yet.\n" : WriteModels(models));
+
+    /// <summary>Puts tables between the marks of a page.</summary>
+    /// <exception cref="FormatException">The page has no marks.</exception>
+    public static string Replace(string page, string tables)
+    {
+        int begin = page.IndexOf(Begin, StringComparison.Ordinal), end = page.IndexOf(End, StringComparison.Ordinal);
+        return begin >= 0 && end > begin
+            ? $"{page[..begin]}{Begin}\n\n{tables}\n{page[end..]}"
+            : throw new FormatException($"the page has no '{Begin}' with '{End}' behind it.");
+    }
+
+    private static string WriteProducts(string products)
     {
         (long n, long k, string section) = Sections(products)
             .Select(section => (Title: WeightTitle().Match(section.Title), section.Text))
@@ -44,8 +60,13 @@ internal static partial class SpeedTable
             text.Append(CultureInfo.InvariantCulture, $"| {row[1]} | {row[0]} | {row[few]} | {row[many]} |\n");
         }
 
-        text.Append(CultureInfo.InvariantCulture, $"""
+        return text.ToString().ReplaceLineEndings("\n");
+    }
 
+    private static string WriteModels(string models)
+    {
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"""
             How many times as fast as llama.cpp with weights of as many bits, whole models ([tokens a second]({Models})):
 
             | model | ours | decode | prefill |
@@ -61,16 +82,6 @@ internal static partial class SpeedTable
         }
 
         return text.ToString().ReplaceLineEndings("\n");
-    }
-
-    /// <summary>Puts tables between the marks of a page.</summary>
-    /// <exception cref="FormatException">The page has no marks.</exception>
-    public static string Replace(string page, string tables)
-    {
-        int begin = page.IndexOf(Begin, StringComparison.Ordinal), end = page.IndexOf(End, StringComparison.Ordinal);
-        return begin >= 0 && end > begin
-            ? $"{page[..begin]}{Begin}\n\n{tables}\n{page[end..]}"
-            : throw new FormatException($"the page has no '{Begin}' with '{End}' behind it.");
     }
 
     private static IEnumerable<(string Title, string Text)> Sections(string page) =>
