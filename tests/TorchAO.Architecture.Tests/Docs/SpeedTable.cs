@@ -65,6 +65,12 @@ internal static partial class SpeedTable
 
     private static string WriteModels(string models)
     {
+        (string Title, string Text)[] sections = [.. Sections(models)];
+        if (sections.Length == 0)
+        {
+            throw new FormatException($"{Models} has no model; write the page with the benchmark that made it.");
+        }
+
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"""
             How many times as fast as llama.cpp with weights of as many bits, whole models ([tokens a second]({Models})):
@@ -73,7 +79,7 @@ internal static partial class SpeedTable
             | --- | --- | --- | --- |
 
             """);
-        foreach ((string title, string body) in Sections(models))
+        foreach ((string title, string body) in sections)
         {
             foreach (string[] row in Table(body, ModelRatios).Skip(2))
             {
@@ -85,7 +91,7 @@ internal static partial class SpeedTable
     }
 
     private static IEnumerable<(string Title, string Text)> Sections(string page) =>
-        page.ReplaceLineEndings("\n").Split("\n## ").Skip(1)
+        $"\n{page.ReplaceLineEndings("\n")}".Split("\n## ").Skip(1)
             .Select(section => section.Split('\n', 2))
             .Select(parts => (parts[0].Trim(), parts.Length > 1 ? parts[1] : string.Empty));
 

@@ -95,6 +95,7 @@ public sealed class SpeedTableTests
     [Theory]
     [InlineData("## [2, 3]\n", Models)]
     [InlineData(Products, "## tiny\n\nnothing")]
+    [InlineData(Products, "# Whole models\n")]
     [InlineData("## [2, 3]\n\n### How many times faster ours is (medians)\n\n| ours | peer | M = 2 |\n| - | - | - |\n| a | b | 1 |\n", Models)]
     public void A_page_of_another_form_is_refused(string products, string models)
         => Assert.Throws<FormatException>(() => SpeedTable.Write(products, models));
