@@ -7,9 +7,9 @@ namespace TorchAO.Models.Llama;
 
 /// <summary>The keys and values of the tokens that a model has seen, so that each further token costs one step.</summary>
 /// <remarks>
-/// Owns its tensors, which are as large as the longest sequence from the beginning. In a quantized format ("memory only") a step
-/// decodes the rows of one layer at a time, and the new tokens of the step meet each other as they were computed: only later steps
-/// see them rounded, as in torchao's <c>AffineQuantizedKVCache</c>.
+/// Owns its tensors, which are as large as the longest sequence from the beginning, and the scratch space of decode steps: one step at a
+/// time. In a quantized format the new tokens of a step meet each other as they were computed: only later steps see them rounded, as in
+/// torchao's <c>AffineQuantizedKVCache</c>. Fused steps read the codes; others decode the rows of one layer at a time.
 /// </remarks>
 public sealed class KeyValueCache : IDisposable
 {

@@ -51,6 +51,7 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
     public DecodePath ExplainDecode(KeyValueCache? cache, int tokens = 1)
     {
         const int Most = CachedAttention.MaxRows;
+        using DisposeScope scope = NewDisposeScope(); // TorchSharp gives a new object whenever a table is asked for
         return cache switch
         {
             _ when !UsesFusedDecode => new(DecodeObstacle.SwitchedOff, "UsesFusedDecode is off"),
