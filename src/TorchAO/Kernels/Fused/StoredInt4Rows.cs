@@ -66,8 +66,8 @@ internal sealed unsafe class StoredInt4Rows : StoredRows
             (float low, float high) = RowRange.Ends(group, length, this);
             float step = Round(MathF.Max((high - low) / LargestCode, SmallestStep));
             float least = Round(low);
-            steps[(index * groups) + g] = step;
-            leasts[(index * groups) + g] = least;
+            steps.Set((index * groups) + g, step);
+            leasts.Set((index * groups) + g, least);
             byte* to = codes + (((index * groups) + g) * (length / 2));
             for (int i = 0; i < length; i += 2)
             {

@@ -24,7 +24,7 @@ internal readonly unsafe struct StoredNumbers
     /// <summary>Gets the type in which they are stored.</summary>
     public ScalarType Type { get; }
 
-    /// <summary>Gets or sets an element, which must be a value of the type.</summary>
+    /// <summary>Gets an element.</summary>
     public float this[long index]
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -34,21 +34,22 @@ internal readonly unsafe struct StoredNumbers
             ScalarType.BFloat16 => Numerics.BFloat16.Decode(((ushort*)address)[index]),
             _ => (float)((Half*)address)[index],
         };
+    }
 
-        set
+    /// <summary>Sets an element to a value of the type.</summary>
+    public void Set(long index, float value)
+    {
+        switch (Type)
         {
-            switch (Type)
-            {
-                case ScalarType.Float32:
-                    ((float*)address)[index] = value;
-                    break;
-                case ScalarType.BFloat16:
-                    ((ushort*)address)[index] = Numerics.BFloat16.Encode(value);
-                    break;
-                default:
-                    ((Half*)address)[index] = (Half)value;
-                    break;
-            }
+            case ScalarType.Float32:
+                ((float*)address)[index] = value;
+                break;
+            case ScalarType.BFloat16:
+                ((ushort*)address)[index] = Numerics.BFloat16.Encode(value);
+                break;
+            default:
+                ((Half*)address)[index] = (Half)value;
+                break;
         }
     }
 

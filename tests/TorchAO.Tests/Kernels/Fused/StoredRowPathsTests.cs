@@ -13,16 +13,17 @@ public sealed unsafe class StoredRowPathsTests
     public void Int8_rows_are_the_same_on_all_paths(int length)
     {
         var random = new Random(length);
-        using var codes = GuardedNumbers<sbyte>.Of(length, _ => (sbyte)random.Next(-128, 128));
+        using var codes = GuardedNumbers<byte>.Of(length, _ => (byte)random.Next(256));
         using var expected = GuardedNumbers<float>.Of(length, _ => float.NaN);
         using var actual = GuardedNumbers<float>.Of(length, _ => float.NaN);
-        StoredInt8Rows.Scalar(codes.Address, 0.37f, expected.Address, length);
+        ScaledRow<Int8Code>.Scalar(codes.Address, 0.37f, expected.Address, length);
+        Assert.All(expected.Span.ToArray().Zip(codes.Span.ToArray()), pair => Assert.Equal((sbyte)pair.Second * 0.37f, pair.First));
 
-        StoredInt8Rows.Wide128(codes.Address, 0.37f, actual.Address, length);
+        ScaledRow<Int8Code>.Wide128(codes.Address, 0.37f, actual.Address, length);
         GuardedNumbers<float>.Equal(expected.Span, actual.Span, "128");
-        StoredInt8Rows.Wide256(codes.Address, 0.37f, actual.Address, length);
+        ScaledRow<Int8Code>.Wide256(codes.Address, 0.37f, actual.Address, length);
         GuardedNumbers<float>.Equal(expected.Span, actual.Span, "256");
-        StoredInt8Rows.Wide512(codes.Address, 0.37f, actual.Address, length);
+        ScaledRow<Int8Code>.Wide512(codes.Address, 0.37f, actual.Address, length);
         GuardedNumbers<float>.Equal(expected.Span, actual.Span, "512");
     }
 
@@ -34,13 +35,13 @@ public sealed unsafe class StoredRowPathsTests
         using var codes = GuardedNumbers<byte>.Of(length, i => (byte)((length * 5) + i));
         using var expected = GuardedNumbers<float>.Of(length, _ => -1);
         using var actual = GuardedNumbers<float>.Of(length, _ => -1);
-        StoredFloat8Rows.Scalar(codes.Address, 0.37f, expected.Address, length);
+        ScaledRow<Float8Code>.Scalar(codes.Address, 0.37f, expected.Address, length);
 
-        StoredFloat8Rows.Wide128(codes.Address, 0.37f, actual.Address, length);
+        ScaledRow<Float8Code>.Wide128(codes.Address, 0.37f, actual.Address, length);
         Equal(expected.Span, actual.Span, "128");
-        StoredFloat8Rows.Wide256(codes.Address, 0.37f, actual.Address, length);
+        ScaledRow<Float8Code>.Wide256(codes.Address, 0.37f, actual.Address, length);
         Equal(expected.Span, actual.Span, "256");
-        StoredFloat8Rows.Wide512(codes.Address, 0.37f, actual.Address, length);
+        ScaledRow<Float8Code>.Wide512(codes.Address, 0.37f, actual.Address, length);
         Equal(expected.Span, actual.Span, "512");
 
         // A NaN is a NaN whatever its sign and payload.
