@@ -18,7 +18,7 @@ internal sealed unsafe class StoredInt8Rows : StoredScaledRows
         }
     }
 
-    // One by one: a token has 2 · KV rows a layer, about a microsecond of a step that takes a millisecond in the layer.
+    // One by one: a token has 2 · KV short rows a layer, beside weights of megabytes.
     private protected override void Store(long index, float* row)
     {
         // A scale of float16 activations is float32, and the product with it too.
