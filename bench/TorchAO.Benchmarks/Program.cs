@@ -1,3 +1,4 @@
+using System.Globalization;
 using BenchmarkDotNet.Columns;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
@@ -31,6 +32,18 @@ if (args is [Gemv, string file])
     Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(file))!);
     File.WriteAllText(file, page);
     Console.Write(page);
+    return;
+}
+
+const string DecodeStep = "decode-step";
+if (args is [DecodeStep, string target, string layers, string histories, _, ..])
+{
+    string command = $"dotnet run -c Release --project bench/TorchAO.Benchmarks -- {string.Join(' ', args)}";
+    string table = DecodeStepTable.Measure(
+        command, args[4..], int.Parse(layers, CultureInfo.InvariantCulture), [.. histories.Split(',').Select(text => int.Parse(text, CultureInfo.InvariantCulture))]);
+    Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(target))!);
+    File.WriteAllText(target, table);
+    Console.Write(table);
     return;
 }
 

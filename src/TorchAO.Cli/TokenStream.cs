@@ -49,12 +49,13 @@ internal static class TokenStream
         ["weight_bytes_per_token"] = took.WeightBytesPerToken,
         ["cache_bytes"] = took.CacheBytes,
         ["cache_bytes_per_token"] = took.CacheBytesPerToken,
+        ["decode_path"] = $"{took.DecodePath}",
     };
 
     /// <summary>Writes what a stream took on one line, for people.</summary>
     public static void WriteStatistics(IAnsiConsole screen, GenerationStatistics took) => screen.MarkupLine(string.Create(
         CultureInfo.InvariantCulture,
-        $"[grey]{took.NewTokens} tokens, [/][bold]{took.TokensPerSecond:F0} tok/s[/][grey], {took.GigabytesPerSecond:F2} GB/s of weights, first token after {took.PrefillMilliseconds:F0} ms[/]"));
+        $"[grey]{took.NewTokens} tokens, [/][bold]{took.TokensPerSecond:F0} tok/s[/][grey], {took.GigabytesPerSecond:F2} GB/s of weights, first token after {took.PrefillMilliseconds:F0} ms, decode by {Markup.Escape($"{took.DecodePath}")}[/]"));
 
     // A model may write anything; what moves the cursor or changes colours must not reach a terminal.
     private static string Printable(string text)

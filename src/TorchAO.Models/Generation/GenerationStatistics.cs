@@ -1,3 +1,5 @@
+using TorchAO.Models.Llama;
+
 namespace TorchAO.Models.Generation;
 
 /// <summary>What a generation took.</summary>
@@ -14,6 +16,9 @@ public sealed record GenerationStatistics(
 
     /// <summary>Gets the bytes that one token takes in that cache, all layers together.</summary>
     public long CacheBytesPerToken { get; init; }
+
+    /// <summary>Gets how each token behind the first is computed: by fused kernels, or module by module and why.</summary>
+    public DecodePath? DecodePath { get; init; }
 
     /// <summary>Gets the speed of decode: tokens behind the first, by their time; 0 where there is none.</summary>
     public double TokensPerSecond => NewTokens > 1 && DecodeMilliseconds > 0 ? (NewTokens - 1) * 1000 / DecodeMilliseconds : 0;

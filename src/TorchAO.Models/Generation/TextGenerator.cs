@@ -120,6 +120,7 @@ public sealed class TextGenerator : IDisposable
         var filter = new StopTextFilter(options.StopTexts);
         HashSet<int> stops = [.. ends, .. options.StopTokenIds];
         int read = ids.Count - cache.Length;
+        DecodePath path = ExplainDecode();
         double prefill = 0;
         double decode = 0;
         for (int count = 1; ; count++)
@@ -133,6 +134,7 @@ public sealed class TextGenerator : IDisposable
             {
                 CacheBytes = cache.Bytes,
                 CacheBytesPerToken = cache.BytesPerToken,
+                DecodePath = path,
             };
             if (stops.Contains(id))
             {
@@ -152,6 +154,12 @@ public sealed class TextGenerator : IDisposable
                 yield break;
             }
         }
+    }
+
+    private DecodePath ExplainDecode()
+    {
+        using IDisposable noGradient = inference_mode();
+        return model.ExplainDecode(cache);
     }
 
     // Reads the ids that wait, and chooses the one behind them.

@@ -1,13 +1,15 @@
+using System.Numerics.Tensors;
 using TorchAO.Numerics;
 
 namespace TorchAO.Models.Generation;
 
 /// <summary>Chooses tokens from logits; the same seed and logits give the same tokens everywhere.</summary>
-/// <remarks>Sums are in double precision over tokens in order of probability; of equals the lower id goes first.</remarks>
+/// <remarks>Sums are in double precision; of equally likely tokens the lower id goes first. The vocabulary is never sorted.</remarks>
 public sealed class TokenSampler
 {
     private readonly GenerationOptions options;
     private readonly CounterRandom random;
+    private readonly RankedTokens tokens = new();
     private ulong drawn;
 
     /// <summary>Creates a sampler.</summary>
@@ -38,22 +40,17 @@ public sealed class TokenSampler
 
     private static int Likeliest(ReadOnlySpan<float> logits)
     {
-        int best = -1;
-        for (int i = 0; i < logits.Length; i++)
+        if (logits.IsEmpty)
         {
-            if (float.IsNaN(logits[i]))
-            {
-                throw new ArgumentException(
-                    $"the logit of token {i} is NaN; the model's weights or activations are damaged, check them with eval.", nameof(logits));
-            }
-
-            if (best < 0 || logits[i] > logits[best])
-            {
-                best = i;
-            }
+            throw new ArgumentException("no logits, expected one a token.", nameof(logits));
         }
 
-        return best >= 0 ? best : throw new ArgumentException("no logits, expected one a token.", nameof(logits));
+        // The first NaN, where there is one. It also takes +0 for more than -0, which the lower id must not depend on.
+        int best = TensorPrimitives.IndexOfMax(logits);
+        return float.IsNaN(logits[best])
+            ? throw new ArgumentException(
+                $"the logit of token {best} is NaN; the model's weights or activations are damaged, check them with eval.", nameof(logits))
+            : logits[best] == 0 ? logits.IndexOf(0f) : best;
     }
 
     private void Penalize(Span<float> logits, IReadOnlyCollection<int> seen)
@@ -70,60 +67,27 @@ public sealed class TokenSampler
 
     private int Draw(ReadOnlySpan<float> logits, float largest)
     {
-        (double Weight, int Id)[] candidates = new (double, int)[logits.Length];
-        for (int i = 0; i < candidates.Length; i++)
+        Span<double> weights = tokens.Begin(logits.Length);
+        for (int i = 0; i < weights.Length; i++)
         {
-            candidates[i] = (Math.Exp((logits[i] - largest) / options.Temperature), i);
+            weights[i] = (logits[i] - largest) / options.Temperature;
         }
 
-        Array.Sort(candidates, static (a, b) => a.Weight != b.Weight ? b.Weight.CompareTo(a.Weight) : a.Id.CompareTo(b.Id));
-        ReadOnlySpan<(double Weight, int Id)> kept = candidates.AsSpan(0, Math.Min(options.TopK ?? candidates.Length, candidates.Length));
-        kept = Nucleus(kept);
-        double total = Sum(kept);
+        TensorPrimitives.Exp<double>(weights, weights);
+        if (options.TopK is int most)
+        {
+            tokens.Keep(most);
+        }
+
+        double total = tokens.Sum();
+        if (options.TopP < 1)
+        {
+            tokens.Keep(tokens.Reach(options.TopP * total));
+            total = tokens.Sum();
+        }
 
         // 32 random bits to the middle of their interval, so that neither end is ever met.
         double target = (random[drawn++] + 0.5) / 4294967296.0 * total;
-        foreach ((double weight, int id) in kept)
-        {
-            target -= weight;
-            if (target < 0)
-            {
-                return id;
-            }
-        }
-
-        return kept[^1].Id;
-    }
-
-    private ReadOnlySpan<(double Weight, int Id)> Nucleus(ReadOnlySpan<(double Weight, int Id)> candidates)
-    {
-        if (options.TopP >= 1)
-        {
-            return candidates;
-        }
-
-        double wanted = options.TopP * Sum(candidates);
-        double sum = 0;
-        for (int i = 0; i < candidates.Length; i++)
-        {
-            sum += candidates[i].Weight;
-            if (sum >= wanted)
-            {
-                return candidates[..(i + 1)];
-            }
-        }
-
-        return candidates;
-    }
-
-    private static double Sum(ReadOnlySpan<(double Weight, int Id)> candidates)
-    {
-        double sum = 0;
-        foreach ((double weight, _) in candidates)
-        {
-            sum += weight;
-        }
-
-        return sum;
+        return tokens.At(tokens.Reach(target) - 1);
     }
 }

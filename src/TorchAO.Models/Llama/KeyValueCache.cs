@@ -1,3 +1,4 @@
+using TorchAO.Kernels.Fused;
 using TorchAO.KvCache;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -6,15 +7,18 @@ namespace TorchAO.Models.Llama;
 
 /// <summary>The keys and values of the tokens that a model has seen, so that each further token costs one step.</summary>
 /// <remarks>
-/// Owns its tensors, which are as large as the longest sequence from the beginning. In a quantized format ("memory only") a step
-/// decodes the rows of one layer at a time, and the new tokens of the step meet each other as they were computed: only later steps
-/// see them rounded, as in torchao's <c>AffineQuantizedKVCache</c>.
+/// Owns its tensors, which are as large as the longest sequence from the beginning, and the scratch space of decode steps: one step at a
+/// time. In a quantized format the new tokens of a step meet each other as they were computed: only later steps see them rounded, as in
+/// torchao's <c>AffineQuantizedKVCache</c>. Fused steps read the codes; others decode the rows of one layer at a time.
 /// </remarks>
 public sealed class KeyValueCache : IDisposable
 {
     private readonly KeyValueCodec codec;
     private readonly Tensor[][] keys;
     private readonly Tensor[][] values;
+    private readonly LlamaConfig config;
+    private (StoredRows Keys, StoredRows Values)[]? rows;
+    private DecodeBuffers? buffers;
 
     /// <summary>Creates an empty cache.</summary>
     /// <param name="config">The model's shape.</param>
@@ -34,6 +38,8 @@ public sealed class KeyValueCache : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(Capacity, config.MaxPositions, nameof(capacity));
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         Format = format;
+        this.config = config;
+        (Batch, DType, Device) = (checked((int)batch), dtype, device ?? CPU);
         codec = KeyValueCodec.Of(format, config.HeadSize);
 
         // The components of one token say what those of all are like.
@@ -48,6 +54,9 @@ public sealed class KeyValueCache : IDisposable
     /// <summary>Gets how keys and values are stored.</summary>
     public KeyValueFormat Format { get; }
 
+    /// <summary>Gets how the last step that added tokens ran; <see langword="null"/> before the first.</summary>
+    public DecodePath? LastStep { get; internal set; }
+
     /// <summary>Gets the longest sequence in tokens.</summary>
     public int Capacity { get; }
 
@@ -59,6 +68,15 @@ public sealed class KeyValueCache : IDisposable
 
     /// <summary>Gets the bytes that one token takes in all layers.</summary>
     public long BytesPerToken => Bytes / Capacity;
+
+    /// <summary>Gets how many sequences run side by side.</summary>
+    internal int Batch { get; }
+
+    /// <summary>Gets the type of keys and values as the model computes them.</summary>
+    internal ScalarType DType { get; }
+
+    /// <summary>Gets where they are.</summary>
+    internal Device Device { get; }
 
     private IEnumerable<Tensor> All => keys.Concat(values).SelectMany(components => components);
 
@@ -73,6 +91,7 @@ public sealed class KeyValueCache : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        buffers?.Dispose();
         foreach (Tensor tensor in All)
         {
             tensor.Dispose();
@@ -91,6 +110,34 @@ public sealed class KeyValueCache : IDisposable
 
     /// <summary>Gets what is stored of a layer, one component for codes and one or two for their parameters.</summary>
     internal (IReadOnlyList<Tensor> Keys, IReadOnlyList<Tensor> Values) Stored(int layer) => (keys[layer], values[layer]);
+
+    /// <summary>Gets what is stored of a layer, for kernels on the CPU.</summary>
+    internal (StoredRows Keys, StoredRows Values) Rows(int layer)
+    {
+        rows ??= [.. keys.Zip(values, (k, v) => (codec.Rows(k, DType), codec.Rows(v, DType)))];
+        return rows[layer];
+    }
+
+    /// <summary>Gets room for a decode step of some new tokens, that of the last step where it was as large.</summary>
+    internal DecodeBuffers Buffers(int count)
+    {
+        if (buffers is null || buffers.Count != count)
+        {
+            buffers?.Dispose();
+            buffers = new DecodeBuffers(config, DType, Batch, count);
+        }
+
+        return buffers;
+    }
+
+    /// <summary>Tells whether keys and values of a model fit.</summary>
+    internal bool Fits(LlamaConfig other)
+    {
+        return Sizes(config) == Sizes(other);
+
+        static (int, int, int, int, int, int) Sizes(LlamaConfig model) =>
+            (model.Layers, model.HeadSize, model.KeyValueHeads, model.Heads, model.HiddenSize, model.IntermediateSize);
+    }
 
     /// <summary>Counts the tokens that all layers have appended.</summary>
     internal void Advance(int count) => Length += count;

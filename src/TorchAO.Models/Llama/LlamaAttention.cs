@@ -1,3 +1,5 @@
+using TorchAO.Kernels.Fused;
+using TorchAO.Runtime.Memory;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -33,6 +35,9 @@ internal sealed class LlamaAttention : nn.Module
         RegisterComponents();
     }
 
+    /// <summary>Gets whether somebody waits for a norm to be called.</summary>
+    public bool HasHooks => q_norm is { HasHooks: true } || k_norm is { HasHooks: true };
+
     /// <summary>Attends from new tokens <c>[B, T, hidden]</c> to themselves and all in the cache. The caller disposes the result.</summary>
     public Tensor Forward(Tensor input, in AttentionStep step, int layer, KeyValueCache? cache)
     {
@@ -51,6 +56,58 @@ internal sealed class LlamaAttention : nn.Module
         Tensor attended = count == 1 ? AttendOne(queries, keys, values) : AttendMany(queries, keys, values, step.Past);
         Tensor merged = attended.transpose(1, 2).reshape(batch, count, config.Heads * config.HeadSize);
         return o_proj.call(merged).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Does the same for the few tokens of a decode step, which are in the buffers, and adds them to the cache. The caller
+    /// disposes the result.</summary>
+    public Tensor Decode(DecodeBuffers buffers, in AttentionStep step, int layer, KeyValueCache cache)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        int width = config.KeyValueHeads * config.HeadSize;
+        Tensor input = buffers.Hidden.Seal();
+        Rotate(q_proj.call(input), q_norm, step, buffers, buffers.Queries);
+        Rotate(k_proj.call(input), k_norm, step, buffers, buffers.Keys);
+        ReadOnlySpan<float> values = FloatValues.Of(FloatValues.Contiguous(v_proj.call(input)), buffers.First(width));
+        (StoredRows storedKeys, StoredRows storedValues) = cache.Rows(layer);
+        buffers.Attention.Run(
+            new AttentionInputs(buffers.Batch, buffers.Count, step.Past, config.SlidingWindow), buffers.Queries, buffers.Keys, values,
+            storedKeys, storedValues, buffers.Attended.Values);
+        Store(storedKeys, buffers.Keys, buffers, step.Past);
+        Store(storedValues, values, buffers, step.Past);
+        return FloatValues.Contiguous(o_proj.call(buffers.Attended.Seal())).MoveToOuterDisposeScope();
+    }
+
+    // Heads [B, T, H, D] of a projection, normalized and rotated by the positions of their tokens.
+    private void Rotate(Tensor projected, RmsNorm? norm, in AttentionStep step, DecodeBuffers buffers, float[] output)
+    {
+        int size = config.HeadSize, width = output.Length / (buffers.Batch * buffers.Count);
+        ReadOnlySpan<float> heads = FloatValues.Of(FloatValues.Contiguous(projected), buffers.First(width));
+        if (norm is not null)
+        {
+            norm.Run(heads, output, buffers.Second(width));
+            heads = output;
+        }
+
+        ReadOnlySpan<float> cosine = TensorMemory.ReadOnlySpan<float>(step.Cosine), sine = TensorMemory.ReadOnlySpan<float>(step.Sine);
+        for (int row = 0; row < buffers.Batch * buffers.Count; row++)
+        {
+            int position = row % buffers.Count * size;
+            RotaryRows.Run(
+                heads.Slice(row * width, width), cosine.Slice(position, size), sine.Slice(position, size), output.AsSpan(row * width, width));
+        }
+    }
+
+    private void Store(StoredRows stored, ReadOnlySpan<float> rows, DecodeBuffers buffers, int past)
+    {
+        int size = config.HeadSize;
+        for (int row = 0, at = 0; row < buffers.Batch * buffers.Count; row++)
+        {
+            (int sequence, int token) = (row / buffers.Count, row % buffers.Count);
+            for (int head = 0; head < config.KeyValueHeads; head++, at += size)
+            {
+                stored.Store((sequence * config.KeyValueHeads) + head, past + token, rows.Slice(at, size));
+            }
+        }
     }
 
     private Tensor Heads(nn.Module<Tensor, Tensor> projection, Tensor input, int heads, RmsNorm? norm)

@@ -46,6 +46,9 @@ internal sealed class LlamaBody : nn.Module
         ? table.Project(hidden)
         : nn.functional.linear(hidden, FloatTable);
 
+    /// <summary>Gets whether somebody waits for a module to be called whose work a decode step does without.</summary>
+    public bool HasHooks => norm.HasHooks || layers.Any(layer => layer.HasHooks);
+
     /// <summary>Computes the hidden states <c>[B, T, hidden]</c> of ids <c>[B, T]</c>. The caller disposes them.</summary>
     public Tensor Forward(Tensor ids, KeyValueCache? cache)
     {
@@ -63,6 +66,34 @@ internal sealed class LlamaBody : nn.Module
         }
 
         return norm.call(hidden).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Computes the same on the CPU without tensor operators but those of the embedding and of the linear layers.</summary>
+    /// <param name="ids">A few ids <c>[B, T]</c>.</param>
+    /// <param name="cache">What the model has seen.</param>
+    /// <param name="lastOnly">Whether only the last token's states are wanted.</param>
+    /// <returns>Hidden states <c>[B, T or 1, hidden]</c>. The caller disposes them.</returns>
+    public Tensor Decode(Tensor ids, KeyValueCache cache, bool lastOnly)
+    {
+        using DisposeScope scope = NewDisposeScope();
+        int count = checked((int)ids.size(1));
+        (Tensor cosine, Tensor sine) = rotary.At(cache.Length, count, ids.device);
+        var step = new AttentionStep(cosine, sine, cache.Length);
+        DecodeBuffers buffers = cache.Buffers(count);
+        Tensor rows = FloatValues.Contiguous(embed_tokens.call(ids));
+        FloatValues.Of(rows, buffers.First(config.HiddenSize)).CopyTo(buffers.Residual);
+        Tensor? added = null;
+        for (int i = 0; i < layers.Count; i++)
+        {
+            Tensor next = layers[i].Decode(buffers, added, step, i, cache);
+            added?.Dispose();
+            added = next;
+        }
+
+        // A copy, since the buffers are written again by the next step.
+        buffers.Normalize(norm, added);
+        Tensor hidden = buffers.Hidden.Seal();
+        return (lastOnly ? hidden.narrow(1, count - 1, 1) : hidden).clone().MoveToOuterDisposeScope();
     }
 
     protected override void Dispose(bool disposing)

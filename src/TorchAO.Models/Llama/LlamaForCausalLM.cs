@@ -1,3 +1,4 @@
+using TorchAO.Kernels.Fused;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -36,8 +37,39 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
     /// <summary>Gets the type of activations.</summary>
     public ScalarType DType => model.TableDType;
 
+    /// <summary>Gets or sets whether steps of a few tokens run as fused kernels where nothing is against it.</summary>
+    /// <value><see langword="true"/> by default; <see langword="false"/> runs every step module by module, for measurements and bug
+    /// reports.</value>
+    public bool UsesFusedDecode { get; set; } = true;
+
     /// <summary>Counts the bytes of weights that each new token reads: all but an embedding table that is not the head too.</summary>
     public long CountDecodeBytes() => this.CountBytes() - (Config.IsTied ? 0 : model.TableBytes);
+
+    /// <summary>Says how a step behind a cache would run now: as fused kernels, or module by module and why.</summary>
+    /// <param name="cache">The cache; there is none when the whole text is read at once.</param>
+    /// <param name="tokens">How many new tokens of each sequence.</param>
+    public DecodePath ExplainDecode(KeyValueCache? cache, int tokens = 1)
+    {
+        const int Most = CachedAttention.MaxRows;
+        using DisposeScope scope = NewDisposeScope(); // TorchSharp gives a new object whenever a table is asked for
+        return cache switch
+        {
+            _ when !UsesFusedDecode => new(DecodeObstacle.SwitchedOff, "UsesFusedDecode is off"),
+            null => new(DecodeObstacle.NoCache, "there is no cache; pass one to decode token by token"),
+            _ when (long)cache.Batch * tokens > Most =>
+                new(DecodeObstacle.ManyTokens, $"{cache.Batch} · {tokens} new tokens, the kernels take {Most}"),
+            _ when is_grad_enabled() => new(DecodeObstacle.Gradients, "gradients are recorded; run in inference_mode()"),
+            _ when Device.type != DeviceType.CPU => new(DecodeObstacle.Device, $"the kernels run on the CPU, not on {Device}"),
+            _ when DType is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16) =>
+                new(DecodeObstacle.Type, $"the kernels take Float32, BFloat16 or Float16, not {DType}"),
+            _ when cache.Device.type != DeviceType.CPU || cache.DType != DType || !cache.Fits(Config) => new(
+                DecodeObstacle.Cache,
+                $"the cache is for {cache.DType} on {cache.Device}, the model is {DType} on {Device}, or their shapes differ; make it with " +
+                "the model's config, dtype and device"),
+            _ when model.HasHooks => new(DecodeObstacle.Hook, "a norm or feed-forward network has a hook; remove it"),
+            _ => DecodePath.Fused,
+        };
+    }
 
     /// <summary>Computes the scores of each next token.</summary>
     /// <param name="input">Token ids, int64 <c>[B, T]</c>.</param>
@@ -49,6 +81,8 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
     /// <param name="cache">What the model has seen; grows by T.</param>
     /// <param name="lastOnly">Whether only the scores behind the last token are wanted.</param>
     /// <returns>Logits <c>[B, T or 1, vocabulary]</c> in float32. The caller disposes them.</returns>
+    /// <remarks>On the CPU, and where no gradient is recorded, a few tokens run as fused kernels: <see cref="ExplainDecode"/>,
+    /// <see cref="KeyValueCache.LastStep"/>.</remarks>
     /// <exception cref="ArgumentOutOfRangeException">The sequence grows beyond the cache or the model's longest.</exception>
     public Tensor Step(Tensor input, KeyValueCache? cache, bool lastOnly = false)
     {
@@ -63,14 +97,26 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
         }
 
         using DisposeScope scope = NewDisposeScope();
-        Tensor hidden = model.Forward(input, cache);
-        if (lastOnly)
-        {
-            hidden = hidden.narrow(1, hidden.size(1) - 1, 1);
-        }
-
+        Tensor hidden = Hidden(input, cache, lastOnly);
         Tensor logits = lm_head is null ? model.Head(hidden) : lm_head.call(hidden);
         cache?.Advance(checked((int)input.size(1)));
         return logits.to(ScalarType.Float32).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Hidden(Tensor input, KeyValueCache? cache, bool lastOnly)
+    {
+        if (cache is not null)
+        {
+            cache.LastStep = input.size(0) == cache.Batch && input.size(1) > 0
+                ? ExplainDecode(cache, checked((int)input.size(1)))
+                : new(DecodeObstacle.Cache, $"ids of {input.size(0)} sequences, the cache holds {cache.Batch}; or no new token");
+            if (cache.LastStep.IsFused)
+            {
+                return model.Decode(input, cache, lastOnly);
+            }
+        }
+
+        Tensor hidden = model.Forward(input, cache);
+        return lastOnly ? hidden.narrow(1, hidden.size(1) - 1, 1) : hidden;
     }
 }

@@ -28,4 +28,22 @@ internal sealed class LlamaLayer : nn.Module
         Tensor attended = hidden.add(self_attn.Forward(input_layernorm.call(hidden), step, layer, cache));
         return attended.add(mlp.call(post_attention_layernorm.call(attended))).MoveToOuterDisposeScope();
     }
+
+    /// <summary>Gets whether somebody waits for a module to be called whose work a decode step does without.</summary>
+    public bool HasHooks => input_layernorm.HasHooks || self_attn.HasHooks || post_attention_layernorm.HasHooks || mlp.HasHooks;
+
+    /// <summary>Runs the layer on the residual stream of the buffers.</summary>
+    /// <param name="buffers">The stream, and room for what is between.</param>
+    /// <param name="added">What the layer before leaves to be added to the stream, <c>[B, T, hidden]</c>.</param>
+    /// <param name="step">Positions.</param>
+    /// <param name="layer">Which layer of the cache.</param>
+    /// <param name="cache">The cache.</param>
+    /// <returns>What is to be added to the stream. The caller disposes it.</returns>
+    public Tensor Decode(DecodeBuffers buffers, Tensor? added, in AttentionStep step, int layer, KeyValueCache cache)
+    {
+        buffers.Normalize(input_layernorm, added);
+        using Tensor attended = self_attn.Decode(buffers, step, layer, cache);
+        buffers.Normalize(post_attention_layernorm, attended);
+        return mlp.Decode(buffers);
+    }
 }

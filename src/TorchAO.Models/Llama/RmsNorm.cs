@@ -1,3 +1,4 @@
+using TorchAO.Kernels.Fused;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -23,6 +24,9 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
+    /// <summary>Gets whether somebody waits for the module to be called.</summary>
+    internal bool HasHooks => pre_hooks.Count + post_hooks.Count + module_pre_hooks.Count + module_post_hooks.Count > 0;
+
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
@@ -32,4 +36,15 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>
         Tensor normalized = wide.mul(variance.add(epsilon).rsqrt());
         return normalized.to(input.dtype).mul(weight).MoveToOuterDisposeScope();
     }
+
+    /// <summary>Normalizes rows on the CPU without a tensor operator.</summary>
+    /// <param name="rows">Rows <c>[R, D]</c>.</param>
+    /// <param name="output">The result <c>[R, D]</c>; may be the rows.</param>
+    /// <param name="scratch">Room for the gain where it is not float32.</param>
+    internal void Run(ReadOnlySpan<float> rows, Span<float> output, float[] scratch) =>
+        RmsNormRows.Run(rows, FloatValues.Of(weight, scratch), epsilon, output);
+
+    /// <summary>Adds rows to the residual stream, and normalizes the sums, on the CPU without a tensor operator.</summary>
+    internal void AddAndRun(Span<float> residual, ReadOnlySpan<float> added, Span<float> output, float[] scratch) =>
+        RmsNormRows.AddAndRun(residual, added, FloatValues.Of(weight, scratch), epsilon, output);
 }

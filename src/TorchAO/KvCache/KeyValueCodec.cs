@@ -1,3 +1,4 @@
+using TorchAO.Kernels.Fused;
 using TorchAO.Primitives;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -43,11 +44,20 @@ public abstract class KeyValueCodec
     /// <returns>Rows <c>[B, KV, T, D]</c>; views of the components where nothing is to be decoded. The caller disposes them.</returns>
     public abstract Tensor Decode(IReadOnlyList<Tensor> components, ScalarType dtype);
 
+    /// <summary>Looks at components for the kernels of a decode step, which read and write rows without a tensor operator.</summary>
+    /// <param name="components">Components as <see cref="Encode"/> makes them, contiguous, on the CPU; not owned.</param>
+    /// <param name="dtype">The type of the rows that were encoded.</param>
+    /// <returns>A view, which is valid as long as the components live and keep their place.</returns>
+    /// <exception cref="ArgumentException">The components are those of another codec, on another device or not contiguous.</exception>
+    public abstract StoredRows Rows(IReadOnlyList<Tensor> components, ScalarType dtype);
+
     private sealed class FloatCodec : KeyValueCodec
     {
         public override IReadOnlyList<Tensor> Encode(Tensor rows) => [rows.alias()];
 
         public override Tensor Decode(IReadOnlyList<Tensor> components, ScalarType dtype) => components[0].alias();
+
+        public override StoredRows Rows(IReadOnlyList<Tensor> components, ScalarType dtype) => StoredRows.Float(components[0]);
     }
 
     private sealed class SymmetricCodec(ActivationScheme scheme) : KeyValueCodec
@@ -64,6 +74,10 @@ public abstract class KeyValueCodec
             Tensor values = components[0].to_type(ScalarType.Float32) * components[1].to_type(ScalarType.Float32);
             return values.to_type(dtype).MoveToOuterDisposeScope();
         }
+
+        public override StoredRows Rows(IReadOnlyList<Tensor> components, ScalarType dtype) => scheme.Target.IsFloat
+            ? StoredRows.Float8(components[0], components[1], dtype)
+            : StoredRows.Int8(components[0], components[1], dtype);
     }
 
     // Keys have a few channels that are large in every token (Liu et al. 2024, KIVI, arXiv:2402.02750): small groups and a least
@@ -95,5 +109,8 @@ public abstract class KeyValueCodec
             Tensor values = (codes * step.to_type(ScalarType.Float32).unsqueeze(-1)) + least.to_type(ScalarType.Float32).unsqueeze(-1);
             return values.reshape([.. shape, -1]).to_type(dtype).MoveToOuterDisposeScope();
         }
+
+        public override StoredRows Rows(IReadOnlyList<Tensor> components, ScalarType dtype) =>
+            StoredRows.Int4(components[0], components[1], components[2]);
     }
 }

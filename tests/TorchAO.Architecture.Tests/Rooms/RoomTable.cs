@@ -18,6 +18,7 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
         new("Configuration", "TorchAO.Configuration", "Errors", "Primitives"),
         new("Tensors", "TorchAO.Tensors", "Errors", "Primitives", "Numerics", "Runtime"),
         new("Kernels", "TorchAO.Kernels", "Errors", "Tensors", "Primitives", "Numerics", "Runtime"),
+        new("Fused", "TorchAO.Kernels.Fused", "Numerics", "Runtime"),
         new("Modules", "TorchAO.Modules", "Errors", "Kernels", "Tensors", "Primitives", "Runtime"),
 
         new("BuiltInFormats", "TorchAO.Formats.BuiltInFormats", "Formats", "Formats/*"),
@@ -26,7 +27,7 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
         new("Formats", "TorchAO.Formats",
             "Errors", "Configuration", "Kernels", "Modules", "Primitives", "Tensors", "Runtime", "Numerics"),
 
-        new("KvCache", "TorchAO.KvCache", "Errors", "Primitives", "Runtime"),
+        new("KvCache", "TorchAO.KvCache", "Errors", "Fused", "Primitives", "Runtime"),
 
         new("Lifecycle", "TorchAO.Lifecycle",
             "Errors", "Configuration", "Formats", "Kernels", "Modules", "Primitives", "Tensors", "Runtime"),
@@ -44,7 +45,7 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
         new("Reporting", "TorchAO.Reporting", "Errors", "Lifecycle", "Tensors", "Primitives", "Runtime"),
 
         new("Models", "TorchAO.Models",
-            "Front", "Errors", "Configuration", "Lifecycle", "Checkpoints", "Formats", "BuiltInFormats", "KvCache", "Modules",
+            "Front", "Errors", "Configuration", "Lifecycle", "Checkpoints", "Formats", "BuiltInFormats", "Fused", "KvCache", "Modules",
             "Primitives", "Tensors", "Reporting", "Runtime", "Numerics"),
         new("Cli", "TorchAO.Cli",
             "Models", "Front", "Errors", "Configuration", "Lifecycle", "Algorithms/*", "Checkpoints", "Formats", "BuiltInFormats",

@@ -35,6 +35,13 @@ public sealed class TokenSamplerTests
     }
 
     [Fact]
+    public void Zeros_of_either_sign_are_equals_and_no_logit_is_refused()
+    {
+        Assert.Equal(1, Sampler(new()).Sample([-1, -0f, 0f, -2], []));
+        Assert.Contains("no logits", Assert.Throws<ArgumentException>(() => Sampler(new()).Sample([], [])).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_penalty_divides_positive_logits_and_multiplies_negative_ones_once_a_token()
     {
         float[] logits = [2, -2, 1, 0];
