@@ -30,7 +30,7 @@ namespace TorchAO.Benchmarks;
 internal static class GemvTable
 {
     private const int Turns = 41;
-    private const long SweepBytes = 512L << 20;
+    private const long SweepBytes = MemoryBandwidth.DefaultBytes;
 
     private static readonly (long N, long K)[] Sizes = [(4096, 4096), (4096, 14336)];
 
@@ -39,8 +39,7 @@ internal static class GemvTable
     {
         var text = new StringBuilder();
         using var memory = new MemoryBandwidth(SweepBytes);
-        (double readMedian, double readBest) = Times(memory.Read);
-        double bandwidth = memory.Bytes / readBest / 1e9;
+        (double bandwidth, double medianBandwidth) = memory.Measure(Turns);
         text.Append(CultureInfo.InvariantCulture, $"""
             # Matrix-vector products on the CPU
 
@@ -54,7 +53,7 @@ internal static class GemvTable
             | date | {DateTimeOffset.UtcNow:yyyy-MM-dd} |
             | commit | {Commit()} |
             | command | `{command}` |
-            | read bandwidth | {bandwidth:0.0} GB/s, the best of {Turns} passes over {SweepBytes >> 20} MiB (median {memory.Bytes / readMedian / 1e9:0.0}) |
+            | read bandwidth | {bandwidth:0.0} GB/s, the best of {Turns} passes over {SweepBytes >> 20} MiB (median {medianBandwidth:0.0}) |
 
             Variants ran in turns, {Turns} calls each, caches swept before each call. GB/s counts the bytes of the stored weight.
 
@@ -143,22 +142,6 @@ internal static class GemvTable
         ("uint3, group 64", new UIntXWeightOnlyConfig { DType = QuantizedType.Unsigned(3) }),
         ("ternary", new BitNetWeightOnlyConfig()),
     ];
-
-    private static (double Median, double Best) Times(Action run)
-    {
-        double[] seconds = new double[Turns];
-        for (int turn = -2; turn < Turns; turn++)
-        {
-            long start = Stopwatch.GetTimestamp();
-            run();
-            if (turn >= 0)
-            {
-                seconds[turn] = Stopwatch.GetElapsedTime(start).TotalSeconds;
-            }
-        }
-
-        return (Median(seconds), seconds.Min());
-    }
 
     private static double Median(double[] values) => values.Order().ElementAt(values.Length / 2);
 

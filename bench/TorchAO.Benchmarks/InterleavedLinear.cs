@@ -4,6 +4,7 @@ using TorchAO.Configuration;
 using TorchAO.Formats;
 using TorchAO.Kernels;
 using TorchAO.Lifecycle;
+using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
 using static TorchSharp.torch;
 
@@ -27,6 +28,7 @@ internal static class InterleavedLinear
         LinearExecutor[] executors = [.. arguments.Skip(2).Select(text => Quantize(weight, text))];
         var contestants = new List<(string Name, long Bytes, Action Multiply)>
         {
+            ("_int_mm", weight.numel(), IntMm(weight, input)),
             ("float32", weight.numel() * weight.element_size(), () => nn.functional.linear(input, weight).Dispose()),
         };
         foreach ((LinearExecutor executor, string name) in executors.Zip(arguments.Skip(2)))
@@ -63,12 +65,21 @@ internal static class InterleavedLinear
         }
     }
 
+    // The product of codes alone, without rounding activations or scaling sums: libtorch's best on this processor.
+    private static Action IntMm(Tensor weight, Tensor input)
+    {
+        var multiply = Operator.Find("aten::_int_mm");
+        Tensor codes = input.mul(30).clamp(-127, 127).to(ScalarType.Int8);
+        Tensor transposed = weight.mul(30).clamp(-127, 127).to(ScalarType.Int8).t();
+        return () => multiply.Call(codes, transposed).Dispose();
+    }
+
     private static LinearExecutor Quantize(Tensor weight, string text)
     {
         QuantizeConfig config = ConfigText.Parse(BuiltInFormats.Catalog, text);
         IQuantizeHandler handler = BuiltInFormats.Catalog.Handler(config);
         QuantizedTensor quantized = handler.Quantize(weight, config);
-        return BuiltInFormats.Catalog.Format(handler.FormatName).CreateExecutor(quantized);
+        return BuiltInFormats.Catalog.Format(handler.FormatName).CreateExecutor(quantized, activation: handler.Activation(config));
     }
 
     private static double Median(double[] values) => values.Order().ElementAt(values.Length / 2);

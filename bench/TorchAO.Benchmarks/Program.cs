@@ -1,5 +1,7 @@
+using BenchmarkDotNet.Columns;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
+using BenchmarkDotNet.Reports;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using TorchAO.Benchmarks;
@@ -33,5 +35,9 @@ if (args is [Gemv, string file])
 }
 
 // In this process, because a generated one would not carry the native boot.
-IConfig config = DefaultConfig.Instance.AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance));
+IConfig config = DefaultConfig.Instance
+    .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance))
+    .WithSummaryStyle(SummaryStyle.Default.WithMaxParameterColumnWidth(60))
+    .AddColumn(StatisticColumn.Median, new RateColumn(isShare: false), new RateColumn(isShare: true));
+Console.WriteLine($"// memory read at {RateColumn.ReadBandwidth:0.0} GB/s");
 BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args, config);

@@ -25,6 +25,7 @@ internal static class CommandLine
         GenerateCommand.Create(terminal),
         ChatCommand.Create(terminal),
         EvalCommand.Create(terminal),
+        BenchCommand.Create(terminal),
         InfoCommand.Create(terminal),
     };
 

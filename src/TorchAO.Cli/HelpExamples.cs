@@ -28,6 +28,18 @@ internal sealed class HelpExamples(HelpAction usual) : SynchronousCommandLineAct
         ],
         ["chat"] = ["torchao chat --model stories-int4 --max-tokens 60"],
         ["eval"] = ["torchao eval --documents 20", "torchao eval --quantize int4wo-32 --rule \"*down_proj=int8wo\" --json"],
+        ["bench"] = ["torchao bench kernels", "torchao bench decode --shape 1b --quantize int8wo"],
+        ["kernels"] =
+        [
+            "torchao bench kernels --shape 4096x14336 --rows 1,512 --quantize int8wo --quantize int4wo-32",
+            "torchao bench kernels --all --rows 1 --json",
+        ],
+        ["decode"] =
+        [
+            "torchao bench decode --quantize int8wo",
+            "torchao bench decode --shape 1b --quantize int4wo-32 --embedding int8wo --max-tokens 16",
+        ],
+        ["prefill"] = ["torchao bench prefill --shape 110m --prompt-tokens 512 --quantize int8_dynamic_activation_int8_weight"],
         ["info"] = ["torchao info", "torchao info stories-int4 --json"],
     };
 

@@ -50,6 +50,12 @@ internal sealed class ModelArguments
     /// <summary>Gets the model's path.</summary>
     public string Path(ParseResult parsed) => parsed.GetValue(model) ?? ShippedFiles.StoryModel;
 
+    /// <summary>Gets whether the command line names a model.</summary>
+    public bool IsNamed(ParseResult parsed) => parsed.GetValue(model) is not null;
+
+    /// <summary>Makes a model of random weights. The caller disposes it.</summary>
+    public LlamaForCausalLM Create(ParseResult parsed, LlamaConfig shape) => new(shape, DType(parsed) ?? shape.DType, Device(parsed));
+
     /// <summary>Loads the model as it is. The caller disposes it.</summary>
     public LlamaForCausalLM Load(ParseResult parsed) => LlamaLoader.Load(Path(parsed), DType(parsed), Device(parsed));
 

@@ -74,7 +74,7 @@ internal static class Repository
 
     private static IEnumerable<string> Walk()
     {
-        string[] ignored = ["artifacts", ".git", ".vs", ".idea", "TestResults", "BenchmarkDotNet.Artifacts"];
+        string[] ignored = ["artifacts", ".git", ".vs", ".idea", "TestResults", "BenchmarkDotNet.Artifacts", "node_modules"];
         return Directory.EnumerateFiles(Root, "*", SearchOption.AllDirectories)
             .Select(file => Path.GetRelativePath(Root, file).Replace('\\', '/'))
             .Where(file => !file.Split('/').Any(ignored.Contains));

@@ -17,7 +17,7 @@ public sealed class CommandTests
 
         Assert.Equal(ExitCode.Success, terminal.Run("explain --quantize int4wo-32"));
 
-        Assert.Contains("int4.cpu.linear", terminal.Out, StringComparison.Ordinal);
+        Assert.Contains("int4.cpu.", terminal.Out, StringComparison.Ordinal);
         Assert.Contains("in_features 172 is not a multiple of GroupSize 32", terminal.Out.ReplaceLineEndings(" "), StringComparison.Ordinal);
         Assert.Contains("30 of 35 linear layers quantized", terminal.Out, StringComparison.Ordinal);
         Assert.DoesNotContain('\u001b', terminal.Out);

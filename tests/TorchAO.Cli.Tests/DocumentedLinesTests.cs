@@ -12,7 +12,7 @@ public sealed class DocumentedLinesTests
     /// <summary>The lines that help shows.</summary>
     public static TheoryData<string> Examples => [.. HelpExamples.Lines.Values.SelectMany(lines => lines)];
 
-    public static TheoryData<string> Lines => [.. new[] { "README.md", "docs/cli.md" }
+    public static TheoryData<string> Lines => [.. new[] { "README.md", "docs/cli.md", "docs/benchmarks.md" }
         .SelectMany(page => File.ReadAllText(RepositoryFiles.Path(page)).Split("```bash\n").Skip(1))
         .SelectMany(rest => rest[..rest.IndexOf("```", StringComparison.Ordinal)].Split('\n'))
         .Where(line => line.StartsWith("torchao ", StringComparison.Ordinal) || line.StartsWith(FromSources, StringComparison.Ordinal))];

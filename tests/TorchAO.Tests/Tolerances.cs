@@ -19,6 +19,10 @@ internal static class Tolerances
     /// <summary>Relative: float16 keeps 11 bits, and a product rounds its input and its output.</summary>
     public const double Float16Product = 2.0 / 2048;
 
+    /// <summary>Relative to the product of an activation row's largest magnitude and the sum of a weight row's magnitudes: kernels that put
+    /// float32 activations into 24 bits of fixed point move each by at most this.</summary>
+    public const double FixedPoint = 1.004 / 8388608;
+
     /// <summary>Relative to the sum of magnitudes <c>Σ |x · w|</c>: a unit in the last place of the activations' type for each
     /// of weight, product and result; sums in float32 lanes add far less.</summary>
     public static double QuantizedProduct(ScalarType activationType) => 3 * activationType switch

@@ -6,6 +6,8 @@ namespace TorchAO.Runtime.Cpu;
 /// <summary>What this processor can do, as text for reports.</summary>
 public static class CpuFeatures
 {
+    private const int ExtendedFeatures = 7;
+
     private static readonly (string Name, bool IsSupported)[] Known =
     [
         ("AVX2", Avx2.IsSupported && !Avx512F.IsSupported),
@@ -14,6 +16,7 @@ public static class CpuFeatures
         ("AVX-512 BW", Avx512BW.IsSupported),
         ("AVX-512 DQ", Avx512DQ.IsSupported),
         ("AVX-512 VBMI", Avx512Vbmi.IsSupported),
+        ("AVX-512 VNNI", HasAvx512Vnni),
         ("AVX10.1", Avx10v1.IsSupported),
         ("AVX-VNNI", AvxVnni.IsSupported),
         ("Neon", AdvSimd.IsSupported),
@@ -22,6 +25,10 @@ public static class CpuFeatures
 
     /// <summary>Gets the instruction sets that the kernels can use, such as <c>AVX-512 F/BW/DQ/VBMI</c>.</summary>
     public static string InstructionSets { get; } = Join(Known.Where(set => set.IsSupported).Select(set => set.Name));
+
+    /// <summary>Gets whether 512-bit sums of four byte products (<c>vpdpbusd</c>) are there, for which .NET has no intrinsic.</summary>
+    public static bool HasAvx512Vnni =>
+        Avx512BW.IsSupported && (X86Base.CpuId(ExtendedFeatures, 0).Ecx & (1 << 11)) != 0;
 
     /// <summary>Gets the model's name, or the architecture's where the system does not tell.</summary>
     public static string ModelName { get; } = ReadModelName();

@@ -5,15 +5,19 @@ using TorchAO.Runtime.Libtorch;
 
 namespace TorchAO.Runtime.Cpu;
 
-/// <summary>Splits rows over the cores, one contiguous range a worker, on libtorch's own thread pool.</summary>
+/// <summary>Splits rows over the cores, on libtorch's own thread pool.</summary>
 /// <remarks>
 /// Sharing libtorch's pool is what makes this fast between operators: its workers spin for a while after each one, and a
 /// second pool would fight them for the cores. The count of threads is <c>torch.set_num_threads</c>'s, at first the
 /// environment variable <c>TORCHAO_NUM_THREADS</c> if set. A call from inside a worker runs on that worker.
-/// Jobs work on addresses and spans; they make no tensors.
+/// Workers take one contiguous range after the other, some for each, so that a core that another process keeps busy does less and
+/// nobody waits long for it. Jobs work on addresses and spans; they make no tensors.
 /// </remarks>
 public static unsafe class ParallelRows
 {
+    // Ranges for each worker: one that is late holds up the others by an eighth of its share.
+    private const int RangesPerWorker = 8;
+
     /// <summary>Gets how many threads share the rows at most.</summary>
     public static int WorkerCount
     {
@@ -27,8 +31,8 @@ public static unsafe class ParallelRows
 
     /// <summary>Runs a job over the rows <c>[0, rows)</c> and returns when all are done.</summary>
     /// <param name="rows">The count of rows.</param>
-    /// <param name="minRowsPerWorker">No more workers than <c>rows / minRowsPerWorker</c> share the rows, at least one;
-    /// what is left for the last may be less.</param>
+    /// <param name="minRowsPerWorker">The least rows of a range, but perhaps the last: no more workers than
+    /// <c>rows / minRowsPerWorker</c> share the rows, at least one.</param>
     /// <param name="job">The work. Each worker runs this same instance.</param>
     /// <exception cref="ArgumentOutOfRangeException">A negative count, or no row a worker.</exception>
     /// <remarks>The first exception of a job is thrown again here, with its own stack; other ranges still finish.</remarks>
@@ -47,14 +51,22 @@ public static unsafe class ParallelRows
             return;
         }
 
-        // Job and failure are locals of this frame, which outlives the call: workers may hold plain addresses of them.
-        Exception? failure = null;
-        var context = new Context(&Invoke<TJob>, Unsafe.AsPointer(ref job), Unsafe.AsPointer(ref failure));
-
-        // libtorch uses min(threads, ceil(rows / grain)) workers; this grain follows from the count wanted.
         long workers = Math.Min(WorkerCount, rows / minRowsPerWorker);
-        long grain = (rows + workers - 1) / workers;
-        LibtorchExports.Check(LibtorchExports.ParallelFor(0, rows, grain, &Body, &context), "torch_parallel_for");
+        if (workers == 1)
+        {
+            job.Run(0, rows);
+            return;
+        }
+
+        // Job, failure and counter are locals of this frame, which outlives the call: workers may hold plain addresses of them.
+        Exception? failure = null;
+        long next = 0;
+        long range = Math.Max(minRowsPerWorker, (rows + (workers * RangesPerWorker) - 1) / (workers * RangesPerWorker));
+        var context = new Context(
+            &Invoke<TJob>, Unsafe.AsPointer(ref job), Unsafe.AsPointer(ref failure), &next, rows, range);
+
+        // One index a worker: what a worker does is decided when it comes.
+        LibtorchExports.Check(LibtorchExports.ParallelFor(0, workers, 1, &Body, &context), "torch_parallel_for");
         if (failure is not null)
         {
             ExceptionDispatchInfo.Throw(failure);
@@ -77,11 +89,15 @@ public static unsafe class ParallelRows
         public void Run(long begin, long end) => body(begin, end);
     }
 
-    private readonly struct Context(delegate*<void*, long, long, void> invoke, void* work, void* failure)
+    private readonly struct Context(
+        delegate*<void*, long, long, void> invoke, void* work, void* failure, long* next, long rows, long range)
     {
         public readonly delegate*<void*, long, long, void> Invoke = invoke;
         public readonly void* Work = work;
         public readonly void* Failure = failure;
+        public readonly long* Next = next;
+        public readonly long Rows = rows;
+        public readonly long Range = range;
     }
 
     // An unmanaged entry cannot be generic: this one finds the instance for the job's type in the context.
@@ -89,13 +105,22 @@ public static unsafe class ParallelRows
     private static void Body(long begin, long end, void* state)
     {
         var context = (Context*)state;
-        try
+        while (true)
         {
-            context->Invoke(context->Work, begin, end);
-        }
-        catch (Exception e) // nothing may cross the native frames; Run throws it again
-        {
-            Interlocked.CompareExchange(ref Unsafe.AsRef<Exception?>(context->Failure), e, null);
+            long first = Interlocked.Add(ref *context->Next, context->Range) - context->Range;
+            if (first >= context->Rows)
+            {
+                return;
+            }
+
+            try
+            {
+                context->Invoke(context->Work, first, Math.Min(context->Rows, first + context->Range));
+            }
+            catch (Exception e) // nothing may cross the native frames; Run throws it again
+            {
+                Interlocked.CompareExchange(ref Unsafe.AsRef<Exception?>(context->Failure), e, null);
+            }
         }
     }
 

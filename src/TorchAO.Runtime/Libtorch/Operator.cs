@@ -111,7 +111,8 @@ public sealed unsafe class Operator
         {
             OperatorParameter parameter = schema.Parameters[i];
             bool isGiven = i < arguments.Length && arguments[i].Value is not null;
-            if (!parameter.Type.IsSupported && (isGiven || !parameter.Type.IsOptional))
+            bool isCarried = parameter.Type.IsSupported || (isGiven && StableAbi.IsEmptyList(arguments[i].Value, parameter.Type));
+            if (!isCarried && (isGiven || !parameter.Type.IsOptional))
             {
                 throw new NotSupportedException(
                     $"{Schema}: {parameter.Name} is a {parameter.Type}, which libtorch's stable interface cannot carry; " +

@@ -21,7 +21,7 @@ internal static unsafe class StableAbi
 
         if (!type.IsSupported)
         {
-            return false;
+            return IsEmptyList(value, type);
         }
 
         return type.IsList
@@ -45,6 +45,9 @@ internal static unsafe class StableAbi
                 _ => false,
             };
     }
+
+    /// <summary>Gets whether a value is a list without elements, whose type then makes no difference.</summary>
+    public static bool IsEmptyList(object? value, OperatorType type) => type.IsList && value is Array { Length: 0 };
 
     /// <summary>Makes the cell of a value that fits.</summary>
     public static ulong Encode(object? value, OperatorType type)

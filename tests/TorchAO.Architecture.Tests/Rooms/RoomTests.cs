@@ -9,7 +9,7 @@ public sealed class RoomTests
     {
         ["TorchAO.Numerics"] = [],
         ["TorchAO.Runtime"] = ["TorchAO.Numerics", "TorchSharp"],
-        ["TorchAO"] = ["TorchAO.Numerics", "TorchAO.Runtime", "TorchSharp"],
+        ["TorchAO"] = ["TorchAO.Numerics", "TorchAO.Runtime", "TorchSharp", "Iced"],
         ["TorchAO.Models"] =
             ["TorchAO.Numerics", "TorchAO.Runtime", "TorchAO", "TorchSharp", "Google.Protobuf", "ADRaffy.ENSNormalize"],
         ["TorchAO.Cli"] =

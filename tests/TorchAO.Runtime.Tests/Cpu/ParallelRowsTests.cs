@@ -15,7 +15,7 @@ public sealed class ParallelRowsTests
     [InlineData(1000, 1)]
     [InlineData(1001, 999)]
     [InlineData(5, long.MaxValue)]
-    public void Each_row_is_done_once_and_the_minimum_bounds_the_workers(long rows, long minimum)
+    public void Each_row_is_done_once_and_the_minimum_bounds_the_ranges(long rows, long minimum)
     {
         int ranges = 0;
         int[] visits = new int[rows];
@@ -28,15 +28,35 @@ public sealed class ParallelRowsTests
             }
         });
         Assert.All(visits, count => Assert.Equal(1, count));
-        Assert.True(ranges <= Math.Max(1, rows / minimum), $"{ranges} ranges");
+        Assert.True(ranges <= (rows / minimum) + (rows % minimum == 0 ? 0 : 1), $"{ranges} ranges"); // the last may be shorter
     }
 
     [Fact]
-    public void The_ranges_are_as_many_as_the_threads()
+    public void There_are_more_ranges_than_threads_so_that_nobody_waits_for_a_late_one()
     {
+        Assert.SkipUnless(ParallelRows.WorkerCount > 1, "one thread does all rows in one range");
         int ranges = 0;
         ParallelRows.Run(1000, 1, (_, _) => Interlocked.Increment(ref ranges));
-        Assert.Equal(Math.Min(1000, ParallelRows.WorkerCount), ranges);
+        Assert.InRange(ranges, 2 * ParallelRows.WorkerCount, 8 * ParallelRows.WorkerCount);
+    }
+
+    [Fact]
+    public void A_worker_that_is_held_up_leaves_its_rows_to_the_others()
+    {
+        Assert.SkipUnless(ParallelRows.WorkerCount == 2, "counts what is left for the second of two threads");
+        int done = 0, seenByFirst = 0;
+        ParallelRows.Run(160, 1, (begin, end) =>
+        {
+            if (begin == 0)
+            {
+                SpinWait.SpinUntil(() => Volatile.Read(ref done) >= 140, TimeSpan.FromSeconds(30));
+                seenByFirst = Volatile.Read(ref done);
+            }
+
+            Interlocked.Add(ref done, (int)(end - begin));
+        });
+        Assert.Equal(160, done);
+        Assert.True(seenByFirst >= 140, $"only {seenByFirst} rows were done while the first worker waited");
     }
 
     [Fact]
@@ -73,7 +93,7 @@ public sealed class ParallelRowsTests
             Assert.Contains(nameof(FailAt), error.StackTrace, StringComparison.Ordinal);
         }
 
-        Each_row_is_done_once_and_the_minimum_bounds_the_workers(100, 1);
+        Each_row_is_done_once_and_the_minimum_bounds_the_ranges(100, 1);
     }
 
     [Fact]

@@ -174,6 +174,26 @@ public sealed class OperatorTests
     }
 
     [Fact]
+    public void An_empty_list_is_carried_whatever_its_elements_would_be()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        Tensor codes = tensor(new byte[] { 130, 126, 128, 131 }, [1, 4]); // 2, -2, 0 and 3, counted from 128
+        Tensor weight = tensor(new sbyte[] { 1, 2, 3, 4, -5, -6, -7, -8 }, [2, 4]);
+        Tensor scales = tensor(new[] { 0.5f, 0.25f });
+        Tensor packed = Operator.Find("onednn::qlinear_prepack").Call(weight, OperatorArgument.None);
+
+        // The list of scalars for a fused operation: there is none.
+        Tensor product = Operator.Find("onednn::qlinear_pointwise").Call(
+            codes, 2.0, 128, packed, scales, zeros([2], dtype: ScalarType.Int32), OperatorArgument.None, 1.0, 0, ScalarType.Float32,
+            "none", Array.Empty<long>(), "");
+
+        Assert.Equal([10f, -11f], product.data<float>().ToArray());
+        Assert.Throws<NotSupportedException>(() => Operator.Find("onednn::qlinear_pointwise").Call(
+            codes, 2.0, 128, packed, scales, zeros([2], dtype: ScalarType.Int32), OperatorArgument.None, 1.0, 0, ScalarType.Float32,
+            "none", new long[] { 1 }, ""));
+    }
+
+    [Fact]
     public void What_the_interface_cannot_carry_is_refused()
     {
         using Tensor x = ones(2, 2);

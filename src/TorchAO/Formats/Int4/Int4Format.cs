@@ -1,5 +1,7 @@
 using TorchAO.Formats.Int4.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cpu.Gemv;
+using TorchAO.Kernels.Cpu.Panels;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 
@@ -24,7 +26,14 @@ internal sealed class Int4Format : Format<Int4Tensor>
         new Int4DynamicActivationInt4WeightHandler(),
     ];
 
-    protected override IReadOnlyList<ILinearKernel<Int4Tensor>> LinearKernels { get; } = [new Int4LinearCpu()];
+    protected override IReadOnlyList<ILinearKernel<Int4Tensor>> LinearKernels { get; } =
+    [
+        new GemvLinear<Int4Tensor>("int4.cpu.gemv", 4, 6, weight => new(4, 8, weight.QData, weight.Scale, weight.ZeroPoint), new Int4LinearCpu()),
+        new PanelGemm<Int4Tensor, Int4Columns>("int4.cpu.gemm", (weight, blocks) => new(weight, blocks), new Int4LinearCpu()),
+        new DynamicGemv<Int4Tensor>("int4.cpu.gemv_int8", 4, 12, weight => new(4, 8, weight.QData, weight.Scale, weight.ZeroPoint)),
+        new DynamicPanelGemm<Int4Tensor, Int4Columns>("int4.cpu.gemm_int8", (weight, blocks) => new(weight, blocks)),
+        new Int4LinearCpu(),
+    ];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Int4Grid(
         inFeatures % UsualGroupSize == 0 ? UsualGroupSize : inFeatures, MappingType.Asymmetric);

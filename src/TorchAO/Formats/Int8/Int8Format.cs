@@ -1,5 +1,7 @@
 using TorchAO.Formats.Int8.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cpu.Gemv;
+using TorchAO.Kernels.Cpu.Panels;
 using TorchAO.Tensors;
 
 namespace TorchAO.Formats.Int8;
@@ -20,7 +22,14 @@ internal sealed class Int8Format : Format<Int8Tensor>
         new Int8DynamicActivationInt8WeightHandler(),
     ];
 
-    protected override IReadOnlyList<ILinearKernel<Int8Tensor>> LinearKernels { get; } = [new Int8LinearCpu()];
+    protected override IReadOnlyList<ILinearKernel<Int8Tensor>> LinearKernels { get; } =
+    [
+        new GemvLinear<Int8Tensor>("int8.cpu.gemv", 8, 3, weight => new(8, 128, weight.QData, weight.Scale, null), new Int8LinearCpu()),
+        new PanelGemm<Int8Tensor, Int8Columns>("int8.cpu.gemm", (weight, blocks) => new(weight, blocks), new Int8LinearCpu()),
+        new DynamicGemv<Int8Tensor>("int8.cpu.gemv_int8", 8, 12, weight => new(8, 128, weight.QData, weight.Scale, null)),
+        new DynamicPanelGemm<Int8Tensor, Int8Columns>("int8.cpu.gemm_int8", (weight, blocks) => new(weight, blocks)),
+        new Int8LinearCpu(),
+    ];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Int8Grid(inFeatures);
 

@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace TorchAO.Kernels.Cpu;
 
@@ -32,29 +34,41 @@ internal readonly unsafe struct FloatRows
     /// <summary>Gets a row: in place where it is float32, widened into the scratch space otherwise.</summary>
     /// <param name="row">The row's index.</param>
     /// <param name="scratch">Room for <see cref="Columns"/> values.</param>
-    public float* Row(long row, float* scratch)
+    public float* Row(long row, float* scratch) => Rows(row, 1, scratch);
+
+    /// <summary>Gets some rows, one behind the other.</summary>
+    /// <param name="row">The first row's index.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="scratch">Room for as many values.</param>
+    public float* Rows(long row, int rows, float* scratch)
     {
         long offset = row * Columns;
+        int count = rows * Columns;
         switch (type)
         {
             case ScalarType.Float32:
                 return (float*)address + offset;
             case ScalarType.BFloat16:
-                ushort* bits = (ushort*)address + offset;
-                for (int i = 0; i < Columns; i++)
-                {
-                    scratch[i] = BitConverter.UInt32BitsToSingle((uint)bits[i] << 16);
-                }
-
+                Widen((ushort*)address + offset, count, scratch);
                 return scratch;
             default:
-                Half* halves = (Half*)address + offset;
-                for (int i = 0; i < Columns; i++)
-                {
-                    scratch[i] = (float)halves[i];
-                }
-
+                TensorPrimitives.ConvertToSingle(new ReadOnlySpan<Half>((Half*)address + offset, count), new Span<float>(scratch, count));
                 return scratch;
+        }
+    }
+
+    private static void Widen(ushort* bits, int count, float* to)
+    {
+        int i = 0;
+        for (; i + 8 <= count; i += 8)
+        {
+            (Vector128<uint> low, Vector128<uint> high) = Vector128.Widen(Vector128.Load(bits + i));
+            (Vector256.Create(low, high) << 16).AsSingle().Store(to + i);
+        }
+
+        for (; i < count; i++)
+        {
+            to[i] = BitConverter.UInt32BitsToSingle((uint)bits[i] << 16);
         }
     }
 }

@@ -206,6 +206,56 @@ internal static unsafe class TableDot
         }
     }
 
+    /// <summary>Computes some values of a row, scales included.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="start">The first code, which begins a byte.</param>
+    /// <param name="count">Codes, at most <see cref="FloatPanels.FloatPanelProduct.PieceLength"/>.</param>
+    /// <param name="to">Receives the values.</param>
+    internal static void DecodeValues(in TableRow row, int start, int count, float* to)
+    {
+        byte* codes = stackalloc byte[Piece];
+        Decode(row, start, codes);
+        int k = 0;
+        if (Avx512F.IsSupported && Vector512.IsHardwareAccelerated)
+        {
+            switch (TableLength(row.Bits))
+            {
+                case 16:
+                    k = WideValues<Table16>(row, start, count, codes, to);
+                    break;
+                case 32:
+                    k = WideValues<Table32>(row, start, count, codes, to);
+                    break;
+                case 64:
+                    k = WideValues<Table64>(row, start, count, codes, to);
+                    break;
+                default:
+                    k = WideValues<TableInCache>(row, start, count, codes, to);
+                    break;
+            }
+        }
+
+        for (; k < count; k++)
+        {
+            to[k] = row.Table[codes[k]] * row.Scales[(start + k) / row.BlockSize];
+        }
+    }
+
+    private static int WideValues<TTable>(in TableRow row, int start, int count, byte* codes, float* to)
+        where TTable : struct, ITable
+    {
+        float* scales = row.Scales + (start / row.BlockSize);
+        int left = row.BlockSize - (start % row.BlockSize);
+        int k = 0;
+        for (; k + Step <= count; k += Step)
+        {
+            (Lookup<TTable>(codes + k, row.Table) * Vector512.Create(*scales)).Store(to + k);
+            Advance(row, Step, ref scales, ref left);
+        }
+
+        return k;
+    }
+
     // Pieces begin whole bytes at every width.
     private static int Decode(in TableRow row, int start, byte* codes)
     {

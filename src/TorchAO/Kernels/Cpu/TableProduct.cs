@@ -1,3 +1,4 @@
+using TorchAO.Kernels.Cpu.FloatPanels;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 
@@ -41,7 +42,7 @@ internal static unsafe class TableProduct
         bool hasPlanes = PermuteDot.TryCut(values, bits, new Span<byte>(planes, PermuteDot.PlaneBytes));
         fixed (float* table = TableDot.PadTable(values, bits))
         {
-            RowProduct.Run(problem, operands, operands.Input, new RowDot<TScales>
+            var rows = new RowDot<TScales>
             {
                 Codes = TensorMemory.Address<byte>(codes),
                 RowBytes = codes.size(1),
@@ -51,13 +52,21 @@ internal static unsafe class TableProduct
                 Scales = scales,
                 Length = problem.K,
                 GroupSize = problem.GroupSize,
-            });
+            };
+            if (FloatPanelProduct.Pays(problem))
+            {
+                FloatPanelProduct.Run(problem, operands, operands.Input, rows);
+            }
+            else
+            {
+                RowProduct.Run(problem, operands, operands.Input, rows);
+            }
         }
 
         GC.KeepAlive(codes); // the row products read them by address
     }
 
-    private struct RowDot<TScales> : IRowDot
+    private struct RowDot<TScales> : IRowDot, IRowDecoder
         where TScales : struct, IScaleRows
     {
         public byte* Codes;
@@ -72,9 +81,17 @@ internal static unsafe class TableProduct
         public readonly void Dot(long row, float* x, long stride, int m, float* y)
         {
             float* scratch = stackalloc float[Scales.Scratch];
-            float* scales = Scales.Row(row, scratch);
-            TableDot.Best(new TableRow(Codes + (row * RowBytes), Bits, Table, scales, Length, GroupSize, Planes), x, stride, m, y);
+            TableDot.Best(Row(row, Scales.Row(row, scratch)), x, stride, m, y);
         }
+
+        public readonly void Decode(long row, int begin, int count, float* to)
+        {
+            float* scratch = stackalloc float[Scales.Scratch];
+            TableDot.DecodeValues(Row(row, Scales.Row(row, scratch)), begin, count, to);
+        }
+
+        private readonly TableRow Row(long row, float* scales) =>
+            new(Codes + (row * RowBytes), Bits, Table, scales, Length, GroupSize, Planes);
     }
 
     private readonly struct StoredScales(float* scales, int columns) : IScaleRows

@@ -73,5 +73,25 @@ internal readonly unsafe struct ZeroPointRows
         return scratch;
     }
 
+    /// <summary>Gets the values of the middle code of some rows, one behind the other: in place or computed as those of one row.</summary>
+    /// <param name="row">The first row's index.</param>
+    /// <param name="rows">Rows.</param>
+    /// <param name="scales">Their scales.</param>
+    /// <param name="scratch">Room for as many values.</param>
+    public float* Rows(long row, int rows, float* scales, float* scratch)
+    {
+        if (!AreCodes)
+        {
+            return values.Rows(row, rows, scratch);
+        }
+
+        for (int i = 0; i < rows; i++)
+        {
+            Row(row + i, scales + (i * (long)columns), scratch + (i * (long)columns));
+        }
+
+        return scratch;
+    }
+
     private int Code(long index) => bytes != null ? bytes[index] : integers[index];
 }

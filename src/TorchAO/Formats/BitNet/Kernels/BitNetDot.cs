@@ -135,6 +135,22 @@ internal static unsafe class BitNetDot
         }
     }
 
+    /// <summary>Computes some values of a row in the order of <see cref="Interleave"/>, by vectors of 512 bits; 0 behind the row.</summary>
+    internal static void Decode(byte* codes, int length, float scale, int begin, int count, float* to)
+    {
+        Debug.Assert(begin % Step == 0 && count % Step == 0);
+        byte* last = stackalloc byte[StepBytes];
+        codes += begin / 4;
+        for (int k = begin; k < begin + count; k += Step, codes += StepBytes, to += Step)
+        {
+            Vector512<int> bytes = ByteLanes.Widen512(Whole(codes, length - k, last));
+            (Decode512(bytes >>> 6) * scale).Store(to);
+            (Decode512(bytes >>> 4) * scale).Store(to + 16);
+            (Decode512(bytes >>> 2) * scale).Store(to + 32);
+            (Decode512(bytes) * scale).Store(to + 48);
+        }
+    }
+
     // One activation row, which is decode: four sums in registers, so that no addition waits for the one before.
     private static float Single512(byte* codes, int length, float* x)
     {

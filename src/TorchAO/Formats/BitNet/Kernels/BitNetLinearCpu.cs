@@ -1,5 +1,6 @@
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
+using TorchAO.Kernels.Cpu.FloatPanels;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 
@@ -20,12 +21,22 @@ internal sealed unsafe class BitNetLinearCpu : ILinearKernel<BitNetTensor>
         using var operands = new FloatOperands(input, bias, weight.Shape[0]);
         var problem = new CpuProblem(input, weight.Shape, weight.GroupSize);
         using Tensor? panel = BitNetDot.IsVectorized ? Interleave(operands.Input, problem) : null;
-        RowProduct.Run(problem, operands, panel ?? operands.Input, new RowDot
+        var rows = new RowDot
         {
             Codes = TensorMemory.Address<byte>(weight.QData),
             Scale = *TensorMemory.Address<float>(weight.Scale),
             Length = problem.K,
-        });
+        };
+        if (panel is not null && FloatPanelProduct.Pays(problem))
+        {
+            // Codes behind the row meet activations that are zero.
+            FloatPanelProduct.Run(problem with { K = checked((int)BitNetDot.PanelLength(problem.K)) }, operands, panel, rows);
+        }
+        else
+        {
+            RowProduct.Run(problem, operands, panel ?? operands.Input, rows);
+        }
+
         GC.KeepAlive(weight); // the row products read its codes by address
         return operands.TakeOutput();
     }
@@ -44,11 +55,14 @@ internal sealed unsafe class BitNetLinearCpu : ILinearKernel<BitNetTensor>
         return panel;
     }
 
-    private struct RowDot : IRowDot
+    private struct RowDot : IRowDot, IRowDecoder
     {
         public byte* Codes;
         public float Scale;
         public int Length;
+
+        public readonly void Decode(long row, int begin, int count, float* to) =>
+            BitNetDot.Decode(Codes + (row * ((Length + 3L) / 4)), Length, Scale, begin, count, to);
 
         public readonly void Dot(long row, float* x, long stride, int m, float* y) =>
             BitNetDot.Best(Codes + (row * ((Length + 3L) / 4)), Length, Scale, x, stride, m, y);

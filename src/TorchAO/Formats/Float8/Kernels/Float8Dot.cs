@@ -117,11 +117,44 @@ internal static unsafe class Float8Dot
         }
     }
 
+    /// <summary>Computes the values of some codes of a row, times a factor.</summary>
+    internal static void Decode(in Float8Row row, int begin, int count, float factor, float* to)
+    {
+        int k = begin, end = begin + count;
+        for (; Vector512.IsHardwareAccelerated && k + Step512 <= end; k += Step512, to += Step512)
+        {
+            byte* codes = row.Codes + k;
+            if (Vector512.GreaterThanAny(Vector512.Load(codes) & Vector512.Create((byte)0x7F), Vector512.Create(row.LargestFinite)))
+            {
+                DecodeOneByOne(row, k, k + Step512, factor, to);
+                continue;
+            }
+
+            (Decode512(row, codes) * factor).Store(to);
+            (Decode512(row, codes + 16) * factor).Store(to + 16);
+            (Decode512(row, codes + 32) * factor).Store(to + 32);
+            (Decode512(row, codes + 48) * factor).Store(to + 48);
+        }
+
+        DecodeOneByOne(row, k, end, factor, to);
+    }
+
+    private static void DecodeOneByOne(in Float8Row row, int begin, int end, float factor, float* to)
+    {
+        for (int k = begin; k < end; k++)
+        {
+            to[k - begin] = factor * Value(row, k);
+        }
+    }
+
+    private static float Value(in Float8Row row, int k) =>
+        row.IsE4M3 ? FloatCodec<Float8E4M3>.Decode(row.Codes[k]) : FloatCodec<Float8E5M2>.Decode(row.Codes[k]);
+
     private static void AddOneByOne(in Float8Row row, int begin, int end, float* x, long stride, int m, float* y)
     {
         for (int k = begin; k < end; k++)
         {
-            float weight = row.IsE4M3 ? FloatCodec<Float8E4M3>.Decode(row.Codes[k]) : FloatCodec<Float8E5M2>.Decode(row.Codes[k]);
+            float weight = Value(row, k);
             for (int i = 0; i < m; i++)
             {
                 y[i] += x[(i * stride) + k] * weight;

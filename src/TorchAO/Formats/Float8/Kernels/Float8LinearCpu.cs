@@ -1,5 +1,6 @@
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
+using TorchAO.Kernels.Cpu.FloatPanels;
 using TorchAO.Runtime.Cpu;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
@@ -23,23 +24,40 @@ internal sealed unsafe class Float8LinearCpu : ILinearKernel<Float8Tensor>
     {
         var problem = new CpuProblem(input, weight.Shape, weight.GroupSize);
         using var operands = new FloatOperands(input, bias, problem.N, spreadsRows: true);
-        ParallelRows.Run(problem.N, problem.RowsPerWorker, new Job
+        var job = new Job
         {
             Product = new GroupedProduct(problem, operands, operands.Input, weight.Scale, null, null),
             Codes = TensorMemory.Address<byte>(weight.QData),
             Type = weight.QData.dtype,
             HasRowScales = weight.Scale.size(0) > 1,
-        });
+        };
+        if (FloatPanelProduct.Pays(problem))
+        {
+            FloatPanelProduct.Run(problem, operands, operands.Input, job);
+        }
+        else
+        {
+            ParallelRows.Run(problem.N, problem.RowsPerWorker, job);
+        }
+
         GC.KeepAlive(weight); // the addresses above are its tensors'
         return operands.TakeOutput();
     }
 
-    private struct Job : IRowJob
+    private struct Job : IRowJob, IRowDecoder
     {
         public GroupedProduct Product;
         public byte* Codes;
         public ScalarType Type;
         public bool HasRowScales;
+
+        public readonly void Decode(long row, int begin, int count, float* to)
+        {
+            float scratch;
+            float scale = *Product.Scales(HasRowScales ? row : 0, &scratch);
+            int k = Product.Problem.K;
+            Float8Dot.Decode(new Float8Row(Codes + (row * k), Type, k), begin, count, scale, to);
+        }
 
         // Eight activation rows at a time, so that each weight row leaves main memory once for eight.
         public readonly void Run(long begin, long end)

@@ -116,6 +116,22 @@ internal static unsafe class HalfDot
         AddRest<TLanes>(codes, k, length, x, stride, m, y);
     }
 
+    /// <summary>Widens values.</summary>
+    internal static void Decode<TLanes>(ushort* codes, int count, float* to)
+        where TLanes : struct, IHalfLanes
+    {
+        int k = 0;
+        for (; Vector512.IsHardwareAccelerated && k + 16 <= count; k += 16)
+        {
+            Load512<TLanes>(codes + k).Store(to + k);
+        }
+
+        for (; k < count; k++)
+        {
+            to[k] = TLanes.Widen(codes[k]);
+        }
+    }
+
     // One activation row, which is decode: four sums in registers, so that no addition waits for the one before.
     private static Vector512<float> Single512<TLanes>(ushort* codes, int length, float* x, ref int k)
         where TLanes : struct, IHalfLanes

@@ -1,5 +1,6 @@
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
+using TorchAO.Kernels.Cpu.FloatPanels;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 
@@ -21,17 +22,36 @@ internal sealed unsafe class HalfLinearCpu : ILinearKernel<HalfTensor>
         var problem = new CpuProblem(input, weight.Shape, weight.GroupSize);
         if (weight.QData.dtype == ScalarType.BFloat16)
         {
-            RowProduct.Run(problem, operands, operands.Input, new RowDot<BFloat16Lanes>(
-                (ushort*)TensorMemory.DeviceAddress(weight.QData), problem.K));
+            Run<BFloat16Lanes>(problem, operands, weight);
         }
         else
         {
-            RowProduct.Run(problem, operands, operands.Input, new RowDot<Float16Lanes>(
-                (ushort*)TensorMemory.DeviceAddress(weight.QData), problem.K));
+            Run<Float16Lanes>(problem, operands, weight);
         }
 
         GC.KeepAlive(weight); // the row products read its values by address
         return operands.TakeOutput();
+    }
+
+    private static void Run<TLanes>(in CpuProblem problem, FloatOperands operands, HalfTensor weight)
+        where TLanes : struct, IHalfLanes
+    {
+        ushort* codes = (ushort*)TensorMemory.DeviceAddress(weight.QData);
+        if (FloatPanelProduct.Pays(problem))
+        {
+            FloatPanelProduct.Run(problem, operands, operands.Input, new RowDecoder<TLanes>(codes, problem.K));
+        }
+        else
+        {
+            RowProduct.Run(problem, operands, operands.Input, new RowDot<TLanes>(codes, problem.K));
+        }
+    }
+
+    private readonly struct RowDecoder<TLanes>(ushort* codes, int length) : IRowDecoder
+        where TLanes : struct, IHalfLanes
+    {
+        public void Decode(long row, int begin, int count, float* to) =>
+            HalfDot.Decode<TLanes>(codes + (row * length) + begin, count, to);
     }
 
     private readonly struct RowDot<TLanes>(ushort* codes, int length) : IRowDot

@@ -67,6 +67,21 @@ internal static unsafe class MxDot
         }
     }
 
+    /// <summary>Computes some values of a row in the order in which <typeparamref name="TCodes"/> decodes, by vectors of 512 bits.</summary>
+    internal static void Decode<TCodes>(in MxRow row, int begin, int count, float* to)
+        where TCodes : struct, IMxCodes
+    {
+        Debug.Assert(begin % Step == 0 && count % Step == 0);
+        byte* codes = row.Codes + (begin * TCodes.Bits / 8);
+        for (int k = begin; k < begin + count; k += Step, codes += Step * TCodes.Bits / 8, to += Step)
+        {
+            var scale = Vector512.Create(Scale(row.Scales[k / row.BlockSize]));
+            TCodes.Load512(codes, out Vector512<float> first, out Vector512<float> second);
+            (first * scale).Store(to);
+            (second * scale).Store(to + 16);
+        }
+    }
+
     internal static void Wide256<TCodes>(in MxRow row, float* x, long stride, int m, float* y)
         where TCodes : struct, IMxCodes
     {

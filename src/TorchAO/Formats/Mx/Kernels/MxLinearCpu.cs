@@ -1,6 +1,7 @@
 using System.Runtime.Intrinsics;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
+using TorchAO.Kernels.Cpu.FloatPanels;
 using TorchAO.Numerics;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Memory;
@@ -53,14 +54,22 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
         where TCodes : struct, IMxCodes
     {
         using Tensor? split = TCodes.IsSplit && IsVectorized ? Split(operands.Input, problem) : null;
-        RowProduct.Run(problem, operands, split ?? operands.Input, new RowDot<TCodes>
+        var rows = new RowDot<TCodes>
         {
             Codes = TensorMemory.Address<byte>(weight.QData),
             Scales = TensorMemory.Address<byte>(weight.Scale),
             Values = weight.Element.Values,
             Length = problem.K,
             BlockSize = problem.GroupSize,
-        });
+        };
+        if (FloatPanelProduct.Pays(problem))
+        {
+            FloatPanelProduct.Run(problem, operands, split ?? operands.Input, rows);
+        }
+        else
+        {
+            RowProduct.Run(problem, operands, split ?? operands.Input, rows);
+        }
     }
 
     // Of every 32 activations the even ones first, then the odd ones: as the halves of bytes are decoded.
@@ -87,7 +96,7 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
         }
     }
 
-    private struct RowDot<TCodes> : IRowDot
+    private struct RowDot<TCodes> : IRowDot, IRowDecoder
         where TCodes : struct, IMxCodes
     {
         public byte* Codes;
@@ -96,10 +105,11 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
         public int Length;
         public int BlockSize;
 
+        public readonly void Decode(long row, int begin, int count, float* to) => MxDot.Decode<TCodes>(Row(row), begin, count, to);
+
         public readonly void Dot(long row, float* x, long stride, int m, float* y)
         {
-            var weights = new MxRow(
-                Codes + (row * (Length * (long)TCodes.Bits / 8)), Scales + (row * (Length / BlockSize)), Length, BlockSize);
+            MxRow weights = Row(row);
             if (Vector512.IsHardwareAccelerated)
             {
                 MxDot.Wide512<TCodes>(weights, x, stride, m, y);
@@ -113,5 +123,8 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
                 MxDot.Scalar(weights, Values, TCodes.Bits, x, stride, m, y);
             }
         }
+
+        private readonly MxRow Row(long row) => new(
+            Codes + (row * (Length * (long)TCodes.Bits / 8)), Scales + (row * (Length / BlockSize)), Length, BlockSize);
     }
 }

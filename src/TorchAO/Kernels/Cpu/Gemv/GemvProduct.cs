@@ -1,0 +1,96 @@
+using TorchAO.Runtime.Cpu;
+
+namespace TorchAO.Kernels.Cpu.Gemv;
+
+/// <summary>Few activation rows times a weight of small integers, a chunk of weight rows after the other over all cores.</summary>
+internal static unsafe class GemvProduct
+{
+    // Weight rows of a chunk: while activation rows beyond the first four pass by, they stay in the second-level cache.
+    private const int ChunkRows = 8;
+
+    /// <summary>Fills the result.</summary>
+    /// <param name="problem">The sizes.</param>
+    /// <param name="weight">The weight.</param>
+    /// <param name="shape">The function for <see cref="GemvShape.MaxRows"/> rows; of fewer for the last ones.</param>
+    /// <param name="activations">The activations, up to <see cref="GemvShape.MaxRows"/> rows each; behind the last row one of ones where
+    /// there are zero points.</param>
+    /// <param name="scale">A factor an activation row, or null.</param>
+    /// <param name="zero">What is taken off each activation code before the factor, a row; or null.</param>
+    /// <param name="bias">The bias <c>[N]</c>, or null.</param>
+    /// <param name="y">Receives <c>[M, N]</c>.</param>
+    public static void Run(
+        in CpuProblem problem,
+        GemvWeight weight,
+        GemvShape shape,
+        GemvActivations[] activations,
+        float* scale,
+        float* zero,
+        float* bias,
+        float* y) =>
+        ParallelRows.Run(problem.N, Math.Max(ChunkRows, problem.RowsPerWorker), new Job
+        {
+            Problem = problem,
+            Weight = weight,
+            Shape = shape,
+            Activations = activations,
+            Scale = scale,
+            Zero = zero,
+            Bias = bias,
+            Y = y,
+        });
+
+    private struct Job : IRowJob
+    {
+        public CpuProblem Problem;
+        public GemvWeight Weight;
+        public GemvShape Shape;
+        public GemvActivations[] Activations;
+        public float* Scale;
+        public float* Zero;
+        public float* Bias;
+        public float* Y;
+
+        public readonly void Run(long begin, long end)
+        {
+            int groups = Weight.Scales.Columns;
+            float* scratch = stackalloc float[2 * ChunkRows * groups];
+            float* sums = stackalloc float[Activations.Length * GemvShape.MaxRows * ChunkRows];
+            GemvArguments operands = default;
+            operands.WeightStride = Weight.RowBytes;
+            operands.ScaleStride = groups * sizeof(float);
+            operands.ZeroStride = groups * sizeof(float);
+            operands.YStride = ChunkRows * sizeof(float);
+            for (long row = begin; row < end; row += ChunkRows)
+            {
+                int rows = (int)Math.Min(ChunkRows, end - row);
+                operands.Weight = Weight.Codes + (row * Weight.RowBytes);
+                operands.Scales = Weight.Scales.Rows(row, rows, scratch);
+                operands.Zeros = Weight.ZeroPoints?.Rows(row, rows, operands.Scales, scratch + (ChunkRows * groups));
+                operands.WeightRows = rows;
+                for (int part = 0; part < Activations.Length; part++)
+                {
+                    operands.Y = sums + (part * GemvShape.MaxRows * ChunkRows);
+                    Activations[part].Point(&operands);
+                    GemvKernel.Best(Shape with { Rows = Activations[part].Rows }, operands);
+                }
+
+                Store(row, rows, sums);
+            }
+        }
+
+        private readonly void Store(long row, int rows, float* sums)
+        {
+            float* ofOnes = sums + (Problem.M * ChunkRows);
+            for (int m = 0; m < Problem.M; m++, sums += ChunkRows)
+            {
+                float* y = Y + (m * (long)Problem.N) + row;
+                for (int n = 0; n < rows; n++)
+                {
+                    float value = Zero == null ? sums[n] : sums[n] - (Zero[m] * ofOnes[n]);
+                    value = Scale == null ? value : value * Scale[m];
+                    y[n] = Bias == null ? value : value + Bias[row + n];
+                }
+            }
+        }
+    }
+}
