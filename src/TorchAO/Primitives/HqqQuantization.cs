@@ -29,6 +29,7 @@ public static class HqqQuantization
         Check(weight, options);
         using IDisposable noGrad = no_grad();
         using DisposeScope scope = NewDisposeScope();
+        weight = weight.contiguous(); // one road, so that a strided weight gets the same bits
         double top = (1 << options.Bits) - 1;
         Tensor? w = HqqRounds.Covers(weight, options) ? null : Reshape(weight, options);
         (Tensor min, Tensor max) = w is null
