@@ -1,4 +1,5 @@
 using TorchAO.Configuration;
+using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;

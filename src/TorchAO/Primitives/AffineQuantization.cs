@@ -1,3 +1,4 @@
+using TorchAO.Primitives.Kernels;
 using TorchAO.Runtime.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;

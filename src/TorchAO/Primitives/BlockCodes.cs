@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using TorchAO.Primitives.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -44,13 +45,13 @@ internal static class BlockCodes
         switch (work)
         {
             case ScalarType.Float32:
-                Run<Float32Lanes>(pass, isByValue, offsets is not null);
+                Run<Float32Values>(pass, isByValue, offsets is not null);
                 break;
             case ScalarType.BFloat16:
-                Run<BFloat16Lanes>(pass, isByValue, offsets is not null);
+                Run<BFloat16Values>(pass, isByValue, offsets is not null);
                 break;
             default:
-                Run<Float16Lanes>(pass, isByValue, offsets is not null);
+                Run<Float16Values>(pass, isByValue, offsets is not null);
                 break;
         }
 
@@ -66,7 +67,7 @@ internal static class BlockCodes
     public static Tensor Divide(Tensor input, Tensor scale, QuantizedType target)
     {
         Tensor codes = empty(input.shape, dtype: target.Storage);
-        new CodePass(input, codes, scale, null) { Min = (float)target.Min, Max = (float)target.Max }.Run<FromOrigin<Float32Lanes>>();
+        new CodePass(input, codes, scale, null) { Min = (float)target.Min, Max = (float)target.Max }.Run<FromOrigin<Float32Values>>();
         GC.KeepAlive(input); // the pass works on addresses
         GC.KeepAlive(scale);
         return codes;

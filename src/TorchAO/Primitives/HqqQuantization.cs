@@ -1,3 +1,4 @@
+using TorchAO.Primitives.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 

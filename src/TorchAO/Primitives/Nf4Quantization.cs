@@ -1,4 +1,5 @@
 using TorchAO.Numerics;
+using TorchAO.Primitives.Kernels;
 using TorchAO.Runtime.Memory;
 using TorchSharp;
 using static TorchSharp.torch;

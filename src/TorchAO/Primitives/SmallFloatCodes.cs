@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using TorchAO.Primitives.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics;
+using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Memory;
 using TorchSharp;

@@ -1,3 +1,4 @@
+using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using TorchSharp;
 using Xunit;

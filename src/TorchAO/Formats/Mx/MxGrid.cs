@@ -1,4 +1,5 @@
 using TorchAO.Numerics;
+using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 using static TorchSharp.torch;

@@ -1,4 +1,5 @@
 using System.Numerics;
+using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 using TorchSharp;

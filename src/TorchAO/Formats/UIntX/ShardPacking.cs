@@ -1,9 +1,6 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
+using TorchAO.Formats.UIntX.Kernels;
 using TorchAO.Numerics.BitPacking;
-using TorchAO.Runtime.Cpu;
-using TorchAO.Runtime.Memory;
-using TorchSharp;
+using TorchAO.Primitives.Kernels;
 using static TorchSharp.torch;
 
 namespace TorchAO.Formats.UIntX;
@@ -13,12 +10,10 @@ namespace TorchAO.Formats.UIntX;
 /// Each shard is that of <see cref="UIntXPacking"/>, so of torchao's <c>UintxTensor</c> with <c>pack_dim = -1</c>; torchao keeps
 /// the shards in tensors of their own. Codes of 8 bits are one shard of whole bytes.
 /// </remarks>
-internal static unsafe class ShardPacking
+internal static class ShardPacking
 {
     /// <summary>A row is padded with codes of 0 to a multiple of this.</summary>
     public const int RowMultiple = 8;
-
-    private const long BytesPerWorker = 1 << 15;
 
     private static readonly int[] WholeBytes = [8];
 
@@ -37,18 +32,10 @@ internal static unsafe class ShardPacking
     /// <returns>Bytes <c>[N, ⌈K / 8⌉ · bits]</c>. The caller disposes them.</returns>
     public static Tensor Pack(Tensor codes, int bits)
     {
-        (long n, long k) = (codes.size(0), codes.size(1));
-        bool isInMemory = codes.device_type == DeviceType.CPU && codes.dtype == ScalarType.Byte && codes.is_contiguous();
-        if (!isInMemory || k % RowMultiple != 0 || codes.numel() == 0)
-        {
-            return ByTensors(codes, bits);
-        }
-
-        Tensor packed = empty([n, RowBytes(k, bits)], dtype: ScalarType.Byte);
-        var job = new Job(TensorMemory.Address<byte>(codes), TensorMemory.Address<byte>(packed), k, bits);
-        ParallelRows.Run(n, Math.Max(1, BytesPerWorker / k), job);
-        GC.KeepAlive(codes); // the job reads it by address
-        return packed;
+        long k = codes.size(1);
+        return RowPacking.Covers(codes) && k % RowMultiple == 0
+            ? RowPacking.Run(codes, RowBytes(k, bits), new ShardPacker(k, bits))
+            : ByTensors(codes, bits);
     }
 
     /// <summary>The reference: the same by tensor arithmetic, for rows of any length, on any device.</summary>
@@ -112,54 +99,4 @@ internal static unsafe class ShardPacking
     private static Tensor Field(Tensor bytes, int firstBit, int width) => bytes
         .bitwise_right_shift(tensor((byte)firstBit, device: bytes.device))
         .bitwise_and(tensor((byte)((1 << width) - 1), device: bytes.device));
-
-    private readonly struct Job(byte* codes, byte* packed, long k, int bits) : IRowJob
-    {
-        // A model is quantized once: there would be no time to notice that this is hot.
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void Run(long begin, long end)
-        {
-            for (long row = begin; row < end; row++)
-            {
-                byte* shard = packed + (row * RowBytes(k, bits));
-                int firstBit = 0;
-                foreach (int width in Widths(bits))
-                {
-                    PackShard(codes + (row * k), shard, k * width / 8, firstBit, width);
-                    shard += k * width / 8;
-                    firstBit += width;
-                }
-            }
-        }
-    }
-
-    // Byte i of a shard has the fields of codes i, i + slice, i + 2 · slice …, the first in its low bits.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void PackShard(byte* codes, byte* shard, long slice, int firstBit, int width)
-    {
-        int fields = 8 / width;
-        var mask = Vector512.Create((byte)((1 << width) - 1));
-        long i = 0;
-        for (; i + 64 <= slice; i += 64)
-        {
-            Vector512<byte> bytes = Vector512<byte>.Zero;
-            for (int j = 0; j < fields; j++)
-            {
-                bytes |= ((Vector512.Load(codes + (j * slice) + i) >>> firstBit) & mask) << (j * width);
-            }
-
-            bytes.Store(shard + i);
-        }
-
-        for (; i < slice; i++)
-        {
-            int bytes = 0;
-            for (int j = 0; j < fields; j++)
-            {
-                bytes |= ((codes[(j * slice) + i] >> firstBit) & ((1 << width) - 1)) << (j * width);
-            }
-
-            shard[i] = (byte)bytes;
-        }
-    }
 }

@@ -1,5 +1,6 @@
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
+using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using static TorchSharp.torch;
 
@@ -35,13 +36,13 @@ internal sealed class Nf4LinearCpu : ILinearKernel<Nf4Tensor>
 
                 break;
             case ScalarType.Float32:
-                Run<Float32Lanes>(problem, operands, weight, values);
+                Run<Float32Values>(problem, operands, weight, values);
                 break;
             case ScalarType.BFloat16:
-                Run<BFloat16Lanes>(problem, operands, weight, values);
+                Run<BFloat16Values>(problem, operands, weight, values);
                 break;
             default:
-                Run<Float16Lanes>(problem, operands, weight, values);
+                Run<Float16Values>(problem, operands, weight, values);
                 break;
         }
 

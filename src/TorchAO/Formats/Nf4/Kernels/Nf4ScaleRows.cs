@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using TorchAO.Kernels.Cpu;
-using TorchAO.Primitives;
+using TorchAO.Primitives.Kernels;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 

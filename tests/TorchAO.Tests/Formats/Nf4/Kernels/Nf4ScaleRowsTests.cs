@@ -1,5 +1,6 @@
 using TorchAO.Formats.Nf4;
 using TorchAO.Formats.Nf4.Kernels;
+using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using TorchSharp;
 using Xunit;
@@ -27,9 +28,9 @@ public sealed unsafe class Nf4ScaleRowsTests
 
             float[] decoded = type switch
             {
-                ScalarType.Float32 => Decode<Float32Lanes>(packed),
-                ScalarType.BFloat16 => Decode<BFloat16Lanes>(packed),
-                _ => Decode<Float16Lanes>(packed),
+                ScalarType.Float32 => Decode<Float32Values>(packed),
+                ScalarType.BFloat16 => Decode<BFloat16Values>(packed),
+                _ => Decode<Float16Values>(packed),
             };
 
             Assert.Equal(expected, decoded);

@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace TorchAO.Primitives;
+namespace TorchAO.Primitives.Kernels;
 
 /// <summary>Codes of the nearest value of a short table, in one pass.</summary>
 /// <remarks>Every value is compared with: with sixteen lanes at once that is faster than a search.</remarks>
@@ -26,13 +26,13 @@ internal static unsafe class NearestCodes
             switch (input.dtype)
             {
                 case ScalarType.Float32:
-                    pass.Run<NearestOf<Float32Lanes>>();
+                    pass.Run<NearestOf<Float32Values>>();
                     break;
                 case ScalarType.BFloat16:
-                    pass.Run<NearestOf<BFloat16Lanes>>();
+                    pass.Run<NearestOf<BFloat16Values>>();
                     break;
                 default:
-                    pass.Run<NearestOf<Float16Lanes>>();
+                    pass.Run<NearestOf<Float16Values>>();
                     break;
             }
         }

@@ -6,7 +6,7 @@ using TorchAO.Runtime.Memory;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace TorchAO.Primitives;
+namespace TorchAO.Primitives.Kernels;
 
 /// <summary>The smallest and the largest value of each run of memory, found in one pass on all workers.</summary>
 /// <remarks>As <c>amin</c> and <c>amax</c>: a run with NaN has NaN for both. Which of −0 and 0 is found is not said.</remarks>
@@ -38,13 +38,13 @@ internal static unsafe class BlockExtremes
         switch (values.dtype)
         {
             case ScalarType.Float32:
-                Run<Float32Lanes>(place, blocks);
+                Run<Float32Values>(place, blocks);
                 break;
             case ScalarType.BFloat16:
-                Run<BFloat16Lanes>(place, blocks);
+                Run<BFloat16Values>(place, blocks);
                 break;
             default:
-                Run<Float16Lanes>(place, blocks);
+                Run<Float16Values>(place, blocks);
                 break;
         }
 

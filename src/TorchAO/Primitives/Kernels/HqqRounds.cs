@@ -5,7 +5,7 @@ using TorchAO.Runtime.Memory;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace TorchAO.Primitives;
+namespace TorchAO.Primitives.Kernels;
 
 /// <summary>The rounds of half-quadratic quantization over groups that are one piece of memory each: a round reads the weight once
 /// and makes nothing of its size.</summary>
@@ -80,13 +80,13 @@ internal static unsafe class HqqRounds
         switch (weight.dtype)
         {
             case ScalarType.Float32:
-                ParallelRows.Run(units, 1, new Job<Float32Lanes>(place, step));
+                ParallelRows.Run(units, 1, new Job<Float32Values>(place, step));
                 break;
             case ScalarType.BFloat16:
-                ParallelRows.Run(units, 1, new Job<BFloat16Lanes>(place, step));
+                ParallelRows.Run(units, 1, new Job<BFloat16Values>(place, step));
                 break;
             default:
-                ParallelRows.Run(units, 1, new Job<Float16Lanes>(place, step));
+                ParallelRows.Run(units, 1, new Job<Float16Values>(place, step));
                 break;
         }
 

@@ -5,7 +5,7 @@ using TorchAO.Runtime.Cpu;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 
-namespace TorchAO.Primitives;
+namespace TorchAO.Primitives.Kernels;
 
 /// <summary>How a value becomes a code: all that differs between the passes of grids.</summary>
 internal unsafe interface ICodeRule
@@ -78,13 +78,13 @@ internal readonly unsafe struct CodePass
         switch (type)
         {
             case ScalarType.Float32:
-                ParallelRows.Run(units, unitsPerWorker, new Job<Float32Lanes, TRule>(this));
+                ParallelRows.Run(units, unitsPerWorker, new Job<Float32Values, TRule>(this));
                 break;
             case ScalarType.BFloat16:
-                ParallelRows.Run(units, unitsPerWorker, new Job<BFloat16Lanes, TRule>(this));
+                ParallelRows.Run(units, unitsPerWorker, new Job<BFloat16Values, TRule>(this));
                 break;
             default:
-                ParallelRows.Run(units, unitsPerWorker, new Job<Float16Lanes, TRule>(this));
+                ParallelRows.Run(units, unitsPerWorker, new Job<Float16Values, TRule>(this));
                 break;
         }
     }

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
-namespace TorchAO.Primitives;
+namespace TorchAO.Primitives.Kernels;
 
 /// <summary>Sixteen values of a floating-point type at a time, held as float32, which has room for each exactly.</summary>
 /// <remarks>What libtorch computes in a narrow type it computes in float32 and rounds after each operator: so do callers, by
@@ -22,7 +22,7 @@ internal unsafe interface IFloatLanes
 }
 
 /// <summary>float32: nothing to widen, nothing to round.</summary>
-internal readonly unsafe struct Float32Lanes : IFloatLanes
+internal readonly unsafe struct Float32Values : IFloatLanes
 {
     public static int Bytes => sizeof(float);
 
@@ -34,7 +34,7 @@ internal readonly unsafe struct Float32Lanes : IFloatLanes
 }
 
 /// <summary>bfloat16: the upper halves of float32.</summary>
-internal readonly unsafe struct BFloat16Lanes : IFloatLanes
+internal readonly unsafe struct BFloat16Values : IFloatLanes
 {
     public static int Bytes => sizeof(ushort);
 
@@ -52,7 +52,7 @@ internal readonly unsafe struct BFloat16Lanes : IFloatLanes
 }
 
 /// <summary>float16.</summary>
-internal readonly unsafe struct Float16Lanes : IFloatLanes
+internal readonly unsafe struct Float16Values : IFloatLanes
 {
     private const int Surplus = 13; // fraction bits of float32 beyond those of float16
     private const uint Rebias = 127 - 15;
