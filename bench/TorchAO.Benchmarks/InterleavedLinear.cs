@@ -28,8 +28,8 @@ internal static class InterleavedLinear
         LinearExecutor[] executors = [.. arguments.Skip(2).Select(text => Quantize(weight, text))];
         var contestants = new List<(string Name, long Bytes, Action Multiply)>
         {
-            ("_int_mm", weight.numel(), IntMm(weight, input)),
             ("float32", weight.numel() * weight.element_size(), () => nn.functional.linear(input, weight).Dispose()),
+            ("_int_mm", weight.numel(), IntMm(weight, input)),
         };
         foreach ((LinearExecutor executor, string name) in executors.Zip(arguments.Skip(2)))
         {

@@ -6,8 +6,8 @@ namespace TorchAO.Kernels.Cpu.Emitted;
 
 /// <summary>Machine code for the instructions that .NET has no intrinsic for, made at first use.</summary>
 /// <remarks>
-/// Only 512-bit sums of byte products (AVX-512 VNNI) are worth it so far: four times the work of an instruction that .NET has. Each
-/// kernel that is made here has a twin in intrinsics with the same order of operations, which runs wherever code may not be made;
+/// Two uses so far: 512-bit sums of byte products (AVX-512 VNNI), and loops whose sums fill all registers, which a compiler would put
+/// into memory. Processors without VNNI get neither. Each kernel that is made here has a twin in intrinsics with the same order of operations, which runs wherever code may not be made;
 /// tests compare the two bit for bit. Functions take the address of one block of arguments by the System V convention.
 /// </remarks>
 internal static class EmittedCode

@@ -1,4 +1,3 @@
-using TorchAO.Kernels.Cpu.Panels;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 using static TorchSharp.torch;

@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
-using TorchAO.Kernels.Cpu.Panels;
 
 namespace TorchAO.Kernels.Cpu.Gemv;
 

@@ -7,9 +7,8 @@ namespace TorchAO.Kernels.Cpu.Gemv;
 
 /// <summary>Emits the product of <see cref="GemvArguments"/> in AVX-512 VNNI: each byte of the weight is loaded once for all rows.</summary>
 /// <remarks>
-/// Per 64 bytes of int4 and one row in fixed point: four operations to unpack, six multiplications of 64 byte pairs, seven to add up
-/// and scale; half of what a processor core can do while memory delivers them. Converting each code to floating point and multiplying
-/// there takes 31, which it cannot do in time.
+/// Per 64 bytes of int4 and one row in fixed point: four operations to load and unpack, six multiplications of 64 byte pairs, six to add
+/// up and scale. Converting each code to floating point and multiplying there takes 31.
 /// </remarks>
 internal sealed class GemvCode
 {

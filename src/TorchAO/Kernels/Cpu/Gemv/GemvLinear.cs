@@ -17,7 +17,7 @@ internal sealed unsafe class GemvLinear<TWeight>(
     string name, int bits, int maxRows, Func<TWeight, GemvWeight> look, ILinearKernel<TWeight> ofInfinite) : ILinearKernel<TWeight>
     where TWeight : QuantizedTensor
 {
-    private const int Planes = Panels.FixedPoint.Planes;
+    private const int Planes = FixedPoint.Planes;
 
     /// <inheritdoc/>
     public string Name => name;

@@ -1,9 +1,11 @@
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using TorchAO.Numerics;
 using TorchAO.Primitives;
+using TorchAO.Primitives.Kernels;
 using static TorchSharp.torch;
 
-namespace TorchAO.Kernels.Cpu.Panels;
+namespace TorchAO.Kernels.Cpu;
 
 /// <summary>Rounds a row of activations to integer codes in two passes: the same codes as <see cref="ActivationScheme.Quantize"/>, bit for bit.</summary>
 /// <remarks>
@@ -135,14 +137,12 @@ internal readonly unsafe struct TokenRounding
         int i = 0;
         for (; i + 16 <= length; i += 16)
         {
-            Vector512<uint> bits = (Vector512.Load(x + i) * Vector512.Create(reciprocal)).AsUInt32();
-            bits += Vector512.Create(0x7FFFu) + ((bits >>> 16) & Vector512<uint>.One);
-            Store((bits & Vector512.Create(0xFFFF0000u)).AsSingle(), codes + i);
+            Store(BFloat16Values.Round(Vector512.Load(x + i) * Vector512.Create(reciprocal)), codes + i);
         }
 
         for (; i < length; i++)
         {
-            codes[i] = (sbyte)Math.Clamp(MathF.Round(ToBFloat16(x[i] * reciprocal)), min, max);
+            codes[i] = (sbyte)Math.Clamp(MathF.Round(BFloat16.Round(x[i] * reciprocal)), min, max);
         }
     }
 
@@ -179,11 +179,5 @@ internal readonly unsafe struct TokenRounding
         FixedPoint.Narrow(clamped).Store(codes);
     }
 
-    private float Narrow(float value) => isBFloat16 ? ToBFloat16(value) : isHalf ? (float)(Half)value : value;
-
-    private static float ToBFloat16(float value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
-        return BitConverter.UInt32BitsToSingle((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000);
-    }
+    private float Narrow(float value) => isBFloat16 ? BFloat16.Round(value) : isHalf ? (float)(Half)value : value;
 }

@@ -4,7 +4,7 @@ using TorchAO.Runtime.Cpu;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 
-namespace TorchAO.Kernels.Cpu.Panels;
+namespace TorchAO.Kernels.Cpu;
 
 /// <summary>Activations rounded by a scheme: codes, a scale a row, and perhaps a zero point a row. Owns native memory.</summary>
 internal sealed unsafe class TokenCodes : IDisposable

@@ -1,10 +1,10 @@
-using TorchAO.Kernels.Cpu.Panels;
+using TorchAO.Kernels.Cpu;
 using TorchAO.Primitives;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 
-namespace TorchAO.Tests.Kernels.Cpu.Panels;
+namespace TorchAO.Tests.Kernels.Cpu;
 
 /// <summary>Rounding of tokens against the scheme's own arithmetic, bit for bit.</summary>
 public sealed unsafe class TokenCodesTests

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
-namespace TorchAO.Kernels.Cpu.Panels;
+namespace TorchAO.Kernels.Cpu;
 
 /// <summary>Floating-point numbers that share an exponent, as integers of three bytes.</summary>
 /// <remarks>

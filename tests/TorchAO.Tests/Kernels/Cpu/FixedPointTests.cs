@@ -1,7 +1,7 @@
-using TorchAO.Kernels.Cpu.Panels;
+using TorchAO.Kernels.Cpu;
 using Xunit;
 
-namespace TorchAO.Tests.Kernels.Cpu.Panels;
+namespace TorchAO.Tests.Kernels.Cpu;
 
 public sealed unsafe class FixedPointTests
 {
