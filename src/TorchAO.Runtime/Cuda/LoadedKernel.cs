@@ -5,7 +5,7 @@ namespace TorchAO.Runtime.Cuda;
 /// <summary>An entry point on one device: its handle, and what was checked or set for it once.</summary>
 internal sealed unsafe class LoadedKernel
 {
-    private const int MaxThreads = 0, SharedBytes = 1, LocalBytes = 3, Registers = 4, MaxDynamicSharedBytes = 8, NonPortableCluster = 13;
+    private const int MaxThreads = 0, SharedBytes = 1, LocalBytes = 3, Registers = 4, MaxDynamicSharedBytes = 8, NonPortableCluster = 14;
     private const int SharedWithoutAsking = 48 << 10;
     private const int PortableCluster = 8;
 
