@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace TorchAO.Runtime.Cuda;
 
 /// <summary>The functions of the CUDA driver that this assembly calls, under their own names.</summary>
-/// <remarks>All return a <c>CUresult</c>, 0 for success. Source: <c>cuda.h</c> of CUDA 12.4 and newer, chapter and verse by name.</remarks>
+/// <remarks>All return a <c>CUresult</c>, 0 for success. Source: <c>cuda.h</c> of CUDA 12.4 and newer.</remarks>
 internal static unsafe partial class CudaDriver
 {
     public const int NotInitialized = 3;
@@ -126,6 +126,10 @@ internal static unsafe partial class CudaDriver
 
     [LibraryImport(CudaLibraries.Driver)]
     public static partial int cuLaunchKernelEx(LaunchConfig* config, nint function, void** parameters, void** extra);
+
+    [LibraryImport(CudaLibraries.Driver)]
+    public static partial int cuTensorMapEncodeTiled(
+        TensorMap* map, int type, uint rank, void* address, ulong* sizes, ulong* strides, uint* box, uint* steps, int interleave, int swizzle, int promotion, int fill);
 
     [LibraryImport(CudaLibraries.Driver)]
     public static partial int cuStreamCreate(nint* stream, uint flags);

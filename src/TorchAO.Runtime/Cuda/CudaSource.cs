@@ -9,7 +9,8 @@ namespace TorchAO.Runtime.Cuda;
 /// <remarks>
 /// Files named <c>.cu</c> and <c>.cuh</c> are embedded by the build, each under its path inside the project. A file may include
 /// headers of its own folder, of its project's root and of <c>Cuda/Include</c> of this assembly, by <c>#include "name.cuh"</c>;
-/// there are no others. Entry points are <c>extern "C" __global__</c>; templates are instantiated by options (<c>-DHEAD=128</c>).
+/// there are no others. A line <c>// Variant: -DHEAD=128</c> in a file has the tests compile it so, for every architecture or those
+/// that a line <c>// Architectures: sm_90a</c> names. Entry points are <c>extern "C" __global__</c>; templates are instantiated by options (<c>-DHEAD=128</c>).
 /// A source is compiled once a device, when its first kernel is launched there, and all its kernels share the result. Make one
 /// instance for a text and its options, and keep it.
 /// </remarks>

@@ -72,6 +72,16 @@ public sealed class CudaSourceTests
         Assert.Equal("NVRTC_ERROR_INVALID_OPTION", error.ErrorName);
     }
 
+    [Fact]
+    public void A_file_says_under_which_options_and_for_which_architectures_it_is_compiled()
+    {
+        const string Text = "// Kernels.\n// Architectures: sm_90a sm_100a\n// Variant: -DN=1 -DM=2\n// Variant: -DN=3\nint f();\n";
+
+        Assert.Equal([["-DN=1", "-DM=2"], ["-DN=3"]], EmbeddedKernels.Variants(Text, "sm_100a"));
+        Assert.Empty(EmbeddedKernels.Variants(Text, "sm_80"));
+        Assert.Equal([[]], EmbeddedKernels.Variants("int f();\n", "sm_80"));
+    }
+
     [Theory]
     [MemberData(nameof(Architectures))]
     public void The_kernels_of_these_tests_compile(string architecture) => EmbeddedKernels.AssertCompile(Tests, architecture);

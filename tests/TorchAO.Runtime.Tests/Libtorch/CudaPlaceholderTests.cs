@@ -1,4 +1,5 @@
 using TorchAO.Runtime.Libtorch;
+using TorchAO.Tests;
 using TorchSharp;
 using TorchSharp.Modules;
 using Xunit;
@@ -8,12 +9,9 @@ namespace TorchAO.Runtime.Tests.Libtorch;
 
 public sealed class CudaPlaceholderTests
 {
-    private const string NoDevice = "no CUDA device, or a libtorch without CUDA";
-
-    [Fact]
+    [CudaFact]
     public void A_linear_on_the_device_gives_the_product_and_the_gradient_of_a_placeholder()
     {
-        Assert.SkipUnless(cuda.is_available(), NoDevice);
         using DisposeScope scope = NewDisposeScope();
         Linear original = nn.Linear(7, 5, device: CUDA), linear = nn.Linear(7, 5, device: CUDA);
         using QuantizedPlaceholder placeholder = QuantizedPlaceholder.Create(
@@ -31,10 +29,9 @@ public sealed class CudaPlaceholderTests
         }
     }
 
-    [Fact]
+    [CudaFact]
     public void An_exception_of_the_callback_crosses_the_device_kernels_too()
     {
-        Assert.SkipUnless(cuda.is_available(), NoDevice);
         using QuantizedPlaceholder placeholder = QuantizedPlaceholder.Create(
             5, 7, CUDA, _ => throw new InvalidDataException("group size"), g => g);
         using Linear linear = nn.Linear(7, 5, hasBias: false, device: CUDA);
@@ -45,10 +42,9 @@ public sealed class CudaPlaceholderTests
         Assert.IsType<InvalidDataException>(QuantizedPlaceholder.LastError);
     }
 
-    [Fact]
+    [CudaFact]
     public void Operators_by_name_take_tensors_of_the_device()
     {
-        Assert.SkipUnless(cuda.is_available(), NoDevice);
         using Tensor codes = ones(32, 32, dtype: ScalarType.Int8, device: CUDA);
         using Tensor product = Operator.Find("aten::_int_mm").Call(codes, codes);
         using Tensor sum = product.sum();

@@ -14,7 +14,6 @@ namespace TorchAO.Tests.Contracts;
 /// <summary>Every config on tensors of a CUDA device, against the same config on the CPU.</summary>
 public sealed class CudaContractTests
 {
-    private const string NoDevice = "no CUDA device, or a libtorch without CUDA";
     private const long N = 96;
     private const long K = 256;
 
@@ -22,7 +21,7 @@ public sealed class CudaContractTests
     /// libtorch divides by a number on the CPU and multiplies by its reciprocal on CUDA, so scales differ in their last bit. Where the
     /// largest magnitude of a group stands for 7.5 steps, which symmetric int4 does to each group, it falls to 7 or to 8 by that bit.
     /// </remarks>
-    [Fact]
+    [CudaFact]
     public void Weights_quantized_on_the_device_stand_for_the_same_values() => ForEachConfig((name, config, type) =>
     {
         using Tensor weight = ContractCases.Weight(N, K, type), onDevice = weight.cuda();
@@ -33,7 +32,7 @@ public sealed class CudaContractTests
         AssertClose(name, expected.Dequantize(ScalarType.Float32), actual.Dequantize(ScalarType.Float32).cpu(), least: 25);
     });
 
-    [Fact]
+    [CudaFact]
     public void What_moves_to_the_device_and_back_keeps_its_bits() => ForEachConfig((_, config, type) =>
     {
         using QuantizedTensor tensor = ContractCases.Quantize(config, N, K, type);
@@ -42,7 +41,7 @@ public sealed class CudaContractTests
         ContractCases.AssertSame(tensor, back);
     });
 
-    [Fact]
+    [CudaFact]
     public void A_part_cut_on_the_device_is_the_part_cut_before() => ForEachConfig((_, config, type) =>
     {
         using QuantizedTensor tensor = ContractCases.Quantize(config, N, K, type), there = tensor.To(CUDA, type);
@@ -51,7 +50,7 @@ public sealed class CudaContractTests
         ContractCases.AssertSame(expected, actual);
     });
 
-    [Fact]
+    [CudaFact]
     public void A_layer_on_the_device_computes_what_it_does_on_the_cpu() => ForEachConfig((name, config, type) =>
     {
         using QuantizedTensor tensor = ContractCases.Quantize(config, N, K, type);
@@ -71,10 +70,9 @@ public sealed class CudaContractTests
         }
     });
 
-    [Fact]
+    [CudaFact]
     public void A_model_on_the_device_is_calibrated_measured_and_taken_back()
     {
-        Assert.SkipUnless(cuda.is_available(), NoDevice);
         using nn.Module<Tensor, Tensor> calibrated = nn.Sequential(nn.Linear(K, N), nn.ReLU(), nn.Linear(N, 32)).cuda();
         using Tensor input = randn([7, K], device: CUDA), exact = calibrated.forward(input);
         calibrated.Quantize(new Float8StaticActivationFloat8WeightConfig(), new() { Calibration = calibrated.Calibrate(input) });
@@ -90,7 +88,6 @@ public sealed class CudaContractTests
 
     private static void ForEachConfig(Action<string, QuantizeConfig, ScalarType> check)
     {
-        Assert.SkipUnless(cuda.is_available(), NoDevice);
         var failures = new List<string>();
         foreach ((string name, QuantizeConfig config) in ContractCases.Configs)
         {

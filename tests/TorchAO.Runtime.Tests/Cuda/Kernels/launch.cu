@@ -1,4 +1,6 @@
 // Kernels that test the launcher. Each takes one struct, as all kernels of this library do.
+// Variant: -DOFFSET=0
+// Variant: -DOFFSET=7
 #include "lanes.cuh"
 
 #ifndef OFFSET
