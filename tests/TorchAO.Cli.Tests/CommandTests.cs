@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using TorchAO.Cli.Commands;
 using TorchAO.Formats;
+using TorchAO.Runtime.Cuda;
 using Xunit;
 
 namespace TorchAO.Cli.Tests;
@@ -160,6 +161,15 @@ public sealed class CommandTests
 
         Assert.Equal(36, report["layers"]!.AsArray().Count);
         Assert.Equal("model.embed_tokens", (string)report["layers"]!.AsArray()[0]!["name"]!);
+    }
+
+    [Fact]
+    public void Info_shows_the_GPUs_or_why_there_is_none()
+    {
+        JsonNode facts = Json("info --json");
+        Assert.Equal(CudaDevice.Count, facts["gpus"]!.AsArray().Count);
+        Assert.Equal(CudaDevice.AbsenceReason, facts["no_gpu_because"]?.GetValue<string>());
+        Assert.Equal(CudaDevice.Count > 0, facts["cuda_driver"] is not null);
     }
 
     [Fact]

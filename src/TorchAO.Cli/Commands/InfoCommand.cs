@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Spectre.Console;
 using TorchAO.Checkpoints;
@@ -6,6 +7,7 @@ using TorchAO.Formats;
 using TorchAO.Models.Llama;
 using TorchAO.Models.Llama.Loading;
 using TorchAO.Runtime.Cpu;
+using TorchAO.Runtime.Cuda;
 using TorchAO.Runtime.Libtorch;
 using static TorchSharp.torch;
 
@@ -42,19 +44,44 @@ internal static class InfoCommand
     private static JsonObject Machine()
     {
         NativeLoader.EnsureLoaded();
-        return new JsonObject
+        var facts = new JsonObject
         {
             ["version"] = typeof(ModelExtensions).Assembly.GetName().Version!.ToString(3),
             ["cpu"] = CpuFeatures.ModelName,
             ["instruction_sets"] = CpuFeatures.InstructionSets,
             ["threads"] = get_num_threads(),
             ["cuda_devices"] = cuda.is_available() ? cuda.device_count() : 0,
+            ["gpus"] = new JsonArray([.. CudaDevice.All.Select(device => JsonValue.Create(Describe(device)))]),
             ["libtorch"] = NativeLoader.Report!.LibtorchFolder,
             ["torchsharp"] = NativeLoader.Report.TorchSharpLibrary,
             ["relaxed_symbol_versions"] = new JsonArray([.. NativeLoader.Report.RelaxedVersions.Select(v => JsonValue.Create(v))]),
             ["formats"] = new JsonArray([.. BuiltInFormats.Catalog.Formats.Select(format => JsonValue.Create(format.Name))]),
             ["configs"] = new JsonArray([.. BuiltInFormats.Catalog.Handlers.Select(h => JsonValue.Create(h.ConfigName))]),
         };
+        AddCuda(facts);
+        return facts;
+    }
+
+    private static string Describe(CudaDevice device) =>
+        string.Create(CultureInfo.InvariantCulture, $"{device.Index}: {device}, {device.ReadMemory().Free / 1e9:f1} GB free");
+
+    // What a report about a GPU needs, or why there is none.
+    private static void AddCuda(JsonObject facts)
+    {
+        if (CudaDevice.AbsenceReason is { } reason)
+        {
+            facts["no_gpu_because"] = reason;
+            return;
+        }
+
+        CubinCacheReport cache = CubinCache.Default.Report;
+        facts["cuda_driver"] = $"CUDA {CudaDevice.DriverVersion / 1000}.{CudaDevice.DriverVersion % 1000 / 10}";
+        facts["cuda_compiler"] = CudaSource.CompilerDescription;
+        facts["compiled_kernels"] = cache.Folder ?? $"not kept ({CubinCache.SwitchVariable}=0)";
+        if (!cuda.is_available())
+        {
+            facts["no_cuda_because"] = "libtorch has no CUDA part; set TORCHAO_LIBTORCH to the torch/lib folder of a PyTorch that has";
+        }
     }
 
     private static JsonObject Model(string path)

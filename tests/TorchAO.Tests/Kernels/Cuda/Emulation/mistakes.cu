@@ -1,0 +1,52 @@
+// Mistakes that the emulator must tell. None of these is ever launched on a device.
+// Architectures: none
+struct Arguments
+{
+    const float* x;
+    float* y;
+    long long count;
+    float factor;
+};
+
+extern "C" __global__ void parted_at_barriers(const Arguments a)
+{
+    if (threadIdx.x < 7)
+    {
+        __syncthreads();
+    }
+    else
+    {
+        __syncwarp();
+    }
+}
+
+extern "C" __global__ void parted_at_shuffle(const Arguments a)
+{
+    if (threadIdx.x < 9)
+    {
+        __syncwarp();
+    }
+    else
+    {
+        a.y[0] = __shfl_xor_sync(0xFFFFFFFFu, 1.0f, 1);
+    }
+}
+
+extern "C" __global__ void from_an_ended_lane(const Arguments a)
+{
+    if (threadIdx.x < 8)
+    {
+        a.y[threadIdx.x] = __shfl_xor_sync(0xFFu, 1.0f, 8);
+    }
+}
+
+extern "C" __global__ void unknown_instruction(const Arguments a)
+{
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+
+extern "C" __global__ void skewed_copy(const Arguments a)
+{
+    __shared__ __align__(16) float stage[4];
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((unsigned)__cvta_generic_to_shared(stage)), "l"(a.x + 1) : "memory");
+}
