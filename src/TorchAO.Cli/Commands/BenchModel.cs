@@ -74,9 +74,11 @@ internal sealed class BenchModel
         (string Name, LlamaForCausalLM Model)[] models = quantized is null
             ? [("as it is", plain.Model)]
             : [("as it is", plain.Model), ("quantized", quantized.Model)];
-        double? bandwidth = plain.Model.Device.type == TorchSharp.DeviceType.CPU ? ReadBandwidth() : null;
+        bool isOnGpu = plain.Model.Device.type == TorchSharp.DeviceType.CUDA;
+        double bandwidth = isOnGpu ? DeviceMemory.CopyBandwidth(plain.Model.Device) : ReadBandwidth();
         Row[] rows = Measure(parsed, models, cancellation);
-        Write(random is null ? model.Path(parsed) : $"random weights, {parsed.GetValue(shape)}", bandwidth, rows);
+        string subject = random is null ? model.Path(parsed) : $"random weights, {parsed.GetValue(shape)}";
+        Write(subject, isOnGpu ? DeviceMemory.Describe(plain.Model.Device) : CpuFeatures.Describe(), bandwidth, rows);
         return ExitCode.Success;
     }
 
@@ -112,6 +114,7 @@ internal sealed class BenchModel
         try
         {
             double[][] rates = [.. models.Select(_ => new double[turns])];
+            TimeSpan[] first = [.. speeds.Select(speed => count == 0 ? TimeSpan.Zero : speed.FirstToken())];
             for (int turn = -1; turn < turns; turn++) // the first turn of each warms up
             {
                 for (int i = 0; i < speeds.Length; i++)
@@ -129,7 +132,12 @@ internal sealed class BenchModel
             return
             [
                 .. models.Zip(rates, (entry, rate) => new Row(
-                    entry.Name, entry.Model.CountDecodeBytes(), count == 0, rate[turns / 2], rate[^1], rate[turns / 2] / rates[0][turns / 2])),
+                    entry.Name, entry.Model.CountDecodeBytes(), count == 0, rate[turns / 2], rate[^1], rate[turns / 2] / rates[0][turns / 2])
+                {
+                    FirstToken = first[Array.IndexOf(rates, rate)],
+                    ModelBytes = entry.Model.CountBytes(),
+                    DeviceBytes = entry.Model.Device.type == TorchSharp.DeviceType.CUDA ? DeviceMemory.UsedBytes(entry.Model.Device) : null,
+                }),
             ];
         }
         finally
@@ -144,25 +152,22 @@ internal sealed class BenchModel
         return new LanguageModelSpeed(loaded, prompted, count, parsed.GetRequiredValue(cache));
     }
 
-    private void Write(string name, double? bandwidth, Row[] rows)
+    private void Write(string name, string processor, double bandwidth, Row[] rows)
     {
         if (terminal.IsJson)
         {
             terminal.WriteJson(new JsonObject
             {
                 ["model"] = name,
-                ["processor"] = CpuFeatures.Describe(),
-                ["read_gigabytes_per_second"] = bandwidth is null ? null : Math.Round(bandwidth.Value, 2),
+                ["processor"] = processor,
+                ["read_gigabytes_per_second"] = Math.Round(bandwidth, 2),
                 ["runs"] = new JsonArray([.. rows.Select(row => row.Json(bandwidth))]),
             });
             return;
         }
 
-        terminal.Out.WriteLine($"{name}, on {CpuFeatures.Describe()}");
-        if (bandwidth is not null)
-        {
-            terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"memory read at {bandwidth:F1} GB/s"));
-        }
+        terminal.Out.WriteLine($"{name}, on {processor}");
+        terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"memory read at {bandwidth:F1} GB/s"));
 
         Table screen = new Table().Border(terminal.IsLive ? TableBorder.Simple : TableBorder.Markdown).AddColumn("model");
         foreach (string title in Row.Titles(rows[0].IsPrefill))
@@ -176,19 +181,32 @@ internal sealed class BenchModel
         }
 
         terminal.Screen.Write(screen);
+        if (rows[0].DeviceBytes is { } used)
+        {
+            terminal.Out.WriteLine($"memory in use on the device, both models and their caches: {Sizes.Bytes(used)}");
+        }
     }
 
     /// <summary>What was measured of one model; bytes are those that a new token reads.</summary>
     private sealed record Row(
         string Name, long BytesPerToken, bool IsPrefill, double TokensPerSecond, double BestTokensPerSecond, double TimesFloat)
     {
+        /// <summary>Gets the time from an empty cache to the first token, when nothing had run before.</summary>
+        public TimeSpan FirstToken { get; init; }
+
+        /// <summary>Gets the bytes of all parameters and buffers.</summary>
+        public long ModelBytes { get; init; }
+
+        /// <summary>Gets the bytes in use on the GPU when all models had run; <see langword="null"/> on other devices.</summary>
+        public long? DeviceBytes { get; init; }
+
         private double GigabytesPerSecond => BytesPerToken * TokensPerSecond / 1e9;
 
         public static string[] Titles(bool isPrefill) => isPrefill
             ? ["weights", "tok/s", "tok/s, best", "x as it is"]
-            : ["weights read a token", "ms a token", "tok/s", "tok/s, best", "GB/s", "share of read", "x as it is"];
+            : ["weights read a token", "ms a token", "tok/s", "tok/s, best", "GB/s", "share of read", "first token, ms", "x as it is"];
 
-        public string[] Cells(double? bandwidth)
+        public string[] Cells(double bandwidth)
         {
             string[] rates = [Number(TokensPerSecond, "F1"), Number(BestTokensPerSecond, "F1")];
             string times = Number(TimesFloat, "F2");
@@ -197,11 +215,11 @@ internal sealed class BenchModel
                 :
                 [
                     Name, Sizes.Bytes(BytesPerToken), Number(1e3 / TokensPerSecond, "F2"), .. rates, Number(GigabytesPerSecond, "F1"),
-                    bandwidth is null ? "-" : Number(GigabytesPerSecond / bandwidth.Value, "F2"), times,
+                    Number(GigabytesPerSecond / bandwidth, "F2"), Number(FirstToken.TotalMilliseconds, "F0"), times,
                 ];
         }
 
-        public JsonObject Json(double? bandwidth)
+        public JsonObject Json(double bandwidth)
         {
             var json = new JsonObject
             {
@@ -214,7 +232,10 @@ internal sealed class BenchModel
             if (!IsPrefill)
             {
                 json["gigabytes_per_second"] = Math.Round(GigabytesPerSecond, 3);
-                json["share_of_read"] = bandwidth is null ? null : Math.Round(GigabytesPerSecond / bandwidth.Value, 3);
+                json["share_of_read"] = Math.Round(GigabytesPerSecond / bandwidth, 3);
+                json["first_token_seconds"] = Math.Round(FirstToken.TotalSeconds, 4);
+                json["model_bytes"] = ModelBytes;
+                json["device_bytes_in_use"] = DeviceBytes;
             }
 
             return json;

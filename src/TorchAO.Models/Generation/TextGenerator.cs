@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using TorchAO.KvCache;
 using TorchAO.Models.Llama;
+using TorchAO.Models.Llama.Cuda;
 using TorchAO.Models.Text;
 using TorchAO.Runtime.Memory;
 using TorchSharp;
@@ -24,6 +25,7 @@ public sealed class TextGenerator : IDisposable
     private readonly long weightBytesPerToken;
     private readonly HashSet<int> ends;
     private readonly List<int> ids = []; // all of the conversation; those behind the cache's length wait to be read
+    private readonly TokenChain chain;
     private TokenDecoder decoder;
 
     /// <summary>Creates a generator.</summary>
@@ -48,6 +50,7 @@ public sealed class TextGenerator : IDisposable
         weightBytesPerToken = model.CountDecodeBytes();
         ends = [.. model.Config.EosTokenIds, .. tokenizer.EosTokenIds];
         decoder = new TokenDecoder(tokenizer);
+        chain = new TokenChain(model, cache);
     }
 
     /// <summary>Gets the longest sequence in tokens.</summary>
@@ -106,7 +109,11 @@ public sealed class TextGenerator : IDisposable
         string.Concat(Generate(text, options, cancellation).Select(token => token.Text));
 
     /// <inheritdoc/>
-    public void Dispose() => cache.Dispose();
+    public void Dispose()
+    {
+        cache.Dispose(); // waits for a step that may still run
+        chain.Dispose();
+    }
 
     private IEnumerable<GeneratedToken> Stream(
         IReadOnlyList<int> prompt, GenerationOptions options, TokenSampler sampler, CancellationToken cancellation)
@@ -167,6 +174,11 @@ public sealed class TextGenerator : IDisposable
     {
         using IDisposable noGradient = inference_mode();
         using DisposeScope scope = NewDisposeScope();
+        if (sampler.IsGreedy && cache.Length == ids.Count - 1 && chain.Next(ids[^1]) is { } likeliest)
+        {
+            return likeliest;
+        }
+
         long[] waiting = [.. ids.Skip(cache.Length).Select(id => (long)id)];
         Tensor input = tensor(waiting, [1, waiting.Length], device: model.Device);
         Tensor logits = model.Step(input, cache, lastOnly: true).cpu();

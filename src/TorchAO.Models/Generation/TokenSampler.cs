@@ -22,6 +22,9 @@ public sealed class TokenSampler
         random = new CounterRandom(options.Seed);
     }
 
+    /// <summary>Gets whether the likeliest token is taken, and nothing but the logits decides which it is.</summary>
+    internal bool IsGreedy => options.RepetitionPenalty == 1 && (options.Temperature == 0 || options.TopK == 1);
+
     /// <summary>Chooses a token.</summary>
     /// <param name="logits">The scores of all tokens; changed where there is a penalty.</param>
     /// <param name="seen">The tokens so far, for the penalty.</param>

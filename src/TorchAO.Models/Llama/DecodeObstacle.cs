@@ -15,7 +15,7 @@ public enum DecodeObstacle
     /// <summary>Gradients are recorded.</summary>
     Gradients,
 
-    /// <summary>The model is not on the CPU.</summary>
+    /// <summary>The model is on a device without kernels: neither the CPU nor CUDA.</summary>
     Device,
 
     /// <summary>The model computes in a type that the kernels do not take.</summary>
@@ -26,4 +26,7 @@ public enum DecodeObstacle
 
     /// <summary>A module whose work the kernels take over has a hook, which would not be called.</summary>
     Hook,
+
+    /// <summary>A layer has no kernel that a CUDA graph could replay.</summary>
+    Layer,
 }

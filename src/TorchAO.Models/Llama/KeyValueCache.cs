@@ -1,5 +1,6 @@
 using TorchAO.Kernels.Fused;
 using TorchAO.KvCache;
+using TorchAO.Models.Llama.Cuda;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,6 +20,8 @@ public sealed class KeyValueCache : IDisposable
     private readonly LlamaConfig config;
     private (StoredRows Keys, StoredRows Values)[]? rows;
     private DecodeBuffers? buffers;
+    private object[]? graphLayers;
+    private string graphObstacle = string.Empty;
 
     /// <summary>Creates an empty cache.</summary>
     /// <param name="config">The model's shape.</param>
@@ -92,6 +95,7 @@ public sealed class KeyValueCache : IDisposable
     public void Dispose()
     {
         buffers?.Dispose();
+        Graph?.Dispose();
         foreach (Tensor tensor in All)
         {
             tensor.Dispose();
@@ -116,6 +120,26 @@ public sealed class KeyValueCache : IDisposable
     {
         rows ??= [.. keys.Zip(values, (k, v) => (codec.Rows(k, DType), codec.Rows(v, DType)))];
         return rows[layer];
+    }
+
+    /// <summary>Gets the recorded step; <see langword="null"/> where none was, or could be.</summary>
+    internal DecodeGraph? Graph { get; private set; }
+
+    /// <summary>Records a step of a model over this cache, unless the last record is still of the same layers.</summary>
+    /// <param name="layers">The layers whose weights the step reads.</param>
+    /// <param name="model">Adds the launches of the step.</param>
+    /// <returns>Why there is no graph; empty where there is one.</returns>
+    internal string RecordGraph(IEnumerable<object> layers, Action<DecodeRecorder> model)
+    {
+        object[] now = [.. layers];
+        if (graphLayers is null || !graphLayers.SequenceEqual(now, ReferenceEqualityComparer.Instance))
+        {
+            Graph?.Dispose();
+            Graph = DecodeGraph.Record(model, config, this, out graphObstacle);
+            graphLayers = now;
+        }
+
+        return graphObstacle;
     }
 
     /// <summary>Gets room for a decode step of some new tokens, that of the last step where it was as large.</summary>

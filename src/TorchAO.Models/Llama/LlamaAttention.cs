@@ -1,4 +1,6 @@
+using TorchAO.Kernels.Cuda;
 using TorchAO.Kernels.Fused;
+using TorchAO.Models.Llama.Cuda;
 using TorchAO.Runtime.Memory;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -37,6 +39,18 @@ internal sealed class LlamaAttention : nn.Module
 
     /// <summary>Gets whether somebody waits for a norm to be called.</summary>
     public bool HasHooks => q_norm is { HasHooks: true } || k_norm is { HasHooks: true };
+
+    /// <summary>Gets the layers in the order of <see cref="Record"/>.</summary>
+    public IEnumerable<object> Layers => [q_proj, k_proj, v_proj, o_proj];
+
+    /// <summary>Adds what attention does to a decode graph: from the residual stream behind a norm back to the stream.</summary>
+    public void Record(DecodeRecorder recorder, RmsNorm norm, (Tensor Cosine, Tensor Sine) rotary, int layer, KeyValueCache cache)
+    {
+        GraphBuffers buffers = recorder.Buffers;
+        recorder.Multiply([q_proj, k_proj, v_proj], buffers.Hidden, buffers.Projected, norm: norm);
+        recorder.Attend(cache, layer, rotary, q_norm, k_norm);
+        recorder.Multiply([o_proj], buffers.Attended, buffers.Hidden, GemvEpilogue.Add);
+    }
 
     /// <summary>Attends from new tokens <c>[B, T, hidden]</c> to themselves and all in the cache. The caller disposes the result.</summary>
     public Tensor Forward(Tensor input, in AttentionStep step, int layer, KeyValueCache? cache)

@@ -1,3 +1,4 @@
+using TorchAO.Models.Llama.Cuda;
 using TorchAO.Modules;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -48,6 +49,25 @@ internal sealed class LlamaBody : nn.Module
 
     /// <summary>Gets whether somebody waits for a module to be called whose work a decode step does without.</summary>
     public bool HasHooks => norm.HasHooks || layers.Any(layer => layer.HasHooks);
+
+    /// <summary>Gets the layers in the order of <see cref="Record"/>, a head of its own behind them.</summary>
+    public IEnumerable<object> Layers(object? head) => [embed_tokens, .. layers.SelectMany(layer => layer.Layers), head ?? embed_tokens];
+
+    /// <summary>Adds a whole step to a decode graph: from tokens to scores.</summary>
+    /// <param name="recorder">The graph.</param>
+    /// <param name="cache">The cache, on the model's device.</param>
+    /// <param name="head">The head; <see langword="null"/> where it is the table.</param>
+    public void Record(DecodeRecorder recorder, KeyValueCache cache, object? head)
+    {
+        (Tensor cosine, Tensor sine) = rotary.At(0, config.MaxPositions, cache.Device);
+        recorder.Embed(embed_tokens);
+        for (int i = 0; i < layers.Count; i++)
+        {
+            layers[i].Record(recorder, (cosine, sine), i, cache);
+        }
+
+        recorder.Multiply([head ?? embed_tokens], recorder.Buffers.Hidden, recorder.Buffers.Logits, norm: norm);
+    }
 
     /// <summary>Computes the hidden states <c>[B, T, hidden]</c> of ids <c>[B, T]</c>. The caller disposes them.</summary>
     public Tensor Forward(Tensor ids, KeyValueCache? cache)

@@ -1,4 +1,5 @@
 using TorchAO.Kernels.Fused;
+using TorchAO.Models.Llama.Cuda;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -59,14 +60,12 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
             _ when (long)cache.Batch * tokens > Most =>
                 new(DecodeObstacle.ManyTokens, $"{cache.Batch} · {tokens} new tokens, the kernels take {Most}"),
             _ when is_grad_enabled() => new(DecodeObstacle.Gradients, "gradients are recorded; run in inference_mode()"),
+            _ when model.HasHooks => new(DecodeObstacle.Hook, "a norm or feed-forward network has a hook; remove it"),
+            _ when Device.type == DeviceType.CUDA => ExplainGraph(cache, tokens),
             _ when Device.type != DeviceType.CPU => new(DecodeObstacle.Device, $"the kernels run on the CPU, not on {Device}"),
             _ when DType is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16) =>
                 new(DecodeObstacle.Type, $"the kernels take Float32, BFloat16 or Float16, not {DType}"),
-            _ when cache.Device.type != DeviceType.CPU || cache.DType != DType || !cache.Fits(Config) => new(
-                DecodeObstacle.Cache,
-                $"the cache is for {cache.DType} on {cache.Device}, the model is {DType} on {Device}, or their shapes differ; make it with " +
-                "the model's config, dtype and device"),
-            _ when model.HasHooks => new(DecodeObstacle.Hook, "a norm or feed-forward network has a hook; remove it"),
+            _ when !IsCacheFit(cache) => OtherCache(cache),
             _ => DecodePath.Fused,
         };
     }
@@ -97,11 +96,42 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
         }
 
         using DisposeScope scope = NewDisposeScope();
+        if (cache is not null && Device.type == DeviceType.CUDA && input.size(0) == cache.Batch && input.size(1) == 1
+            && Graph(cache) is { } graph)
+        {
+            cache.LastStep = DecodePath.Fused;
+            Tensor scores = graph.Step(input, cache.Length);
+            cache.Advance(1);
+            return scores.MoveToOuterDisposeScope();
+        }
+
         Tensor hidden = Hidden(input, cache, lastOnly);
         Tensor logits = lm_head is null ? model.Head(hidden) : lm_head.call(hidden);
         cache?.Advance(checked((int)input.size(1)));
         return logits.to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
+
+    /// <summary>Gets the recorded step of a cache, or <see langword="null"/> where <see cref="ExplainDecode"/> says why there is none.</summary>
+    internal DecodeGraph? Graph(KeyValueCache cache) => ExplainDecode(cache).IsFused ? cache.Graph : null;
+
+    private bool IsCacheFit(KeyValueCache cache) =>
+        cache.Device.type == Device.type && cache.Device.index == Device.index && cache.DType == DType && cache.Fits(Config);
+
+    private DecodePath OtherCache(KeyValueCache cache) => new(
+        DecodeObstacle.Cache,
+        $"the cache is for {cache.DType} on {cache.Device}, the model is {DType} on {Device}, or their shapes differ; make it with " +
+        "the model's config, dtype and device");
+
+    private DecodePath ExplainGraph(KeyValueCache cache, int tokens) => cache switch
+    {
+        _ when tokens != 1 => new(DecodeObstacle.ManyTokens, $"{tokens} new tokens a sequence, the graph takes one"),
+        _ when DType is not (ScalarType.BFloat16 or ScalarType.Float16) =>
+            new(DecodeObstacle.Type, $"the graph computes in BFloat16 or Float16, not {DType}; load the model with that type"),
+        _ when !IsCacheFit(cache) => OtherCache(cache),
+        _ => cache.RecordGraph(model.Layers(lm_head), recorder => model.Record(recorder, cache, lm_head)) is { Length: > 0 } obstacle
+            ? new(DecodeObstacle.Layer, obstacle)
+            : DecodePath.Fused,
+    };
 
     private Tensor Hidden(Tensor input, KeyValueCache? cache, bool lastOnly)
     {

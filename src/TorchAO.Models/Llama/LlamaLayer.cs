@@ -1,3 +1,4 @@
+using TorchAO.Models.Llama.Cuda;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -31,6 +32,16 @@ internal sealed class LlamaLayer : nn.Module
 
     /// <summary>Gets whether somebody waits for a module to be called whose work a decode step does without.</summary>
     public bool HasHooks => input_layernorm.HasHooks || self_attn.HasHooks || post_attention_layernorm.HasHooks || mlp.HasHooks;
+
+    /// <summary>Gets the layers in the order of <see cref="Record"/>.</summary>
+    public IEnumerable<object> Layers => self_attn.Layers.Concat(mlp.Layers);
+
+    /// <summary>Adds what the layer does to the residual stream to a decode graph.</summary>
+    public void Record(DecodeRecorder recorder, (Tensor Cosine, Tensor Sine) rotary, int layer, KeyValueCache cache)
+    {
+        self_attn.Record(recorder, input_layernorm, rotary, layer, cache);
+        mlp.Record(recorder, post_attention_layernorm);
+    }
 
     /// <summary>Runs the layer on the residual stream of the buffers.</summary>
     /// <param name="buffers">The stream, and room for what is between.</param>

@@ -1,4 +1,6 @@
+using TorchAO.Kernels.Cuda;
 using TorchAO.Kernels.Fused;
+using TorchAO.Models.Llama.Cuda;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -30,6 +32,17 @@ internal sealed class LlamaMlp : nn.Module<Tensor, Tensor>
         using DisposeScope scope = NewDisposeScope();
         Tensor gate = nn.functional.silu(gate_proj.call(input));
         return down_proj.call(gate.mul(up_proj.call(input))).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Gets the layers in the order of <see cref="Record"/>.</summary>
+    public IEnumerable<object> Layers => [gate_proj, up_proj, down_proj];
+
+    /// <summary>Adds what the network does to a decode graph: from the residual stream behind a norm back to the stream.</summary>
+    public void Record(DecodeRecorder recorder, RmsNorm norm)
+    {
+        GraphBuffers buffers = recorder.Buffers;
+        recorder.Multiply([gate_proj, up_proj], buffers.Hidden, buffers.Gated, GemvEpilogue.Gate, norm);
+        recorder.Multiply([down_proj], buffers.Gated, buffers.Hidden, GemvEpilogue.Add);
     }
 
     /// <summary>Computes the same for the few rows of a decode step, which are in the buffers. The caller disposes the result.</summary>

@@ -27,6 +27,12 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>
     /// <summary>Gets whether somebody waits for the module to be called.</summary>
     internal bool HasHooks => pre_hooks.Count + post_hooks.Count + module_pre_hooks.Count + module_post_hooks.Count > 0;
 
+    /// <summary>Gets what normalized numbers are multiplied by, <c>[D]</c>.</summary>
+    internal Tensor Gain => weight;
+
+    /// <summary>Gets what keeps the root from zero.</summary>
+    internal double Epsilon => epsilon;
+
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {

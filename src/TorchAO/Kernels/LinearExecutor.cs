@@ -1,5 +1,7 @@
+using TorchAO.Kernels.Cuda;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace TorchAO.Kernels;
@@ -49,6 +51,11 @@ public abstract class LinearExecutor : IDisposable
 
     /// <summary>Says which kernel runs for a count of rows and an activation type, and why others do not.</summary>
     public abstract KernelChoice Explain(long rows, ScalarType activationType);
+
+    /// <summary>Looks at the weight for the CUDA kernels of a decode step.</summary>
+    /// <returns>A view of the executor's weight; <see langword="null"/> where the format has no such kernel, the weight lies on another
+    /// device or activations are rounded.</returns>
+    public abstract CudaWeight? LookCuda();
 
     /// <summary>Makes an executor over a copy of the weight.</summary>
     /// <param name="device">The device of the copy.</param>
@@ -150,6 +157,10 @@ internal sealed class LinearExecutor<TWeight>(
 
     public override KernelChoice Explain(long rows, ScalarType activationType) =>
         KernelSelector.Choose(kernels, Problem(rows, activationType, activation)).Choice;
+
+    public override CudaWeight? LookCuda() => activation is null && weight.Device.type == DeviceType.CUDA
+        ? kernels.OfType<ICudaOperand<TWeight>>().FirstOrDefault()?.Look(weight)
+        : null;
 
     public override LinearExecutor To(Device device, ScalarType dtype) =>
         new LinearExecutor<TWeight>((TWeight)weight.To(device, dtype), kernels, activation) { Origin = Origin };

@@ -57,7 +57,11 @@ public abstract class QuantizedModule : nn.Module<Tensor, Tensor>
     {
         Parameter? bias = biasParameter;
         biasParameter = null;
-        _internal_params.Remove("bias");
+        if (bias is not null)
+        {
+            _internal_params.Remove("bias"); // throws where there is none
+        }
+
         return bias;
     }
 

@@ -45,7 +45,7 @@ internal sealed class RoomTable(IReadOnlyList<Room> rooms)
         new("Reporting", "TorchAO.Reporting", "Errors", "Lifecycle", "Tensors", "Primitives", "Runtime"),
 
         new("Models", "TorchAO.Models",
-            "Front", "Errors", "Configuration", "Lifecycle", "Checkpoints", "Formats", "BuiltInFormats", "Fused", "KvCache", "Modules",
+            "Front", "Errors", "Configuration", "Lifecycle", "Checkpoints", "Formats", "BuiltInFormats", "Fused", "Kernels", "KvCache", "Modules",
             "Primitives", "Tensors", "Reporting", "Runtime", "Numerics"),
         new("Cli", "TorchAO.Cli",
             "Models", "Front", "Errors", "Configuration", "Lifecycle", "Algorithms/*", "Checkpoints", "Formats", "BuiltInFormats",

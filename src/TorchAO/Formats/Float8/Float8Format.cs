@@ -1,5 +1,6 @@
 using TorchAO.Formats.Float8.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cuda;
 using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
 
@@ -22,10 +23,17 @@ internal sealed class Float8Format : Format<Float8Tensor>
         new Float8StaticActivationFloat8WeightHandler(),
     ];
 
-    protected override IReadOnlyList<ILinearKernel<Float8Tensor>> LinearKernels { get; } = [new Float8LinearCpu()];
+    protected override IReadOnlyList<ILinearKernel<Float8Tensor>> LinearKernels { get; } =
+    [
+        new Float8LinearCpu(),
+        new CudaGemvLinear<Float8Tensor>("float8.cuda.gemv", LookCuda),
+    ];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Float8Grid(
         ScalarTypes.Float8E4M3, Float8Granularity.PerRow);
 
     public override QuantizedTensor Read(StoredTensor stored) => Float8Tensor.Read(stored);
+
+    private static CudaWeight LookCuda(Float8Tensor weight) => new(
+        weight.QData.dtype == ScalarTypes.Float8E4M3 ? CudaCode.E4M3 : CudaCode.E5M2, weight.Shape, weight.QData, weight.Scale);
 }

@@ -1,5 +1,6 @@
 using TorchAO.Formats.Half.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cuda;
 using TorchAO.Tensors;
 using static TorchSharp.torch;
 
@@ -17,9 +18,15 @@ internal sealed class HalfFormat : Format<HalfTensor>
 
     public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new HalfWeightOnlyHandler()];
 
-    protected override IReadOnlyList<ILinearKernel<HalfTensor>> LinearKernels { get; } = [new HalfLinearCpu()];
+    protected override IReadOnlyList<ILinearKernel<HalfTensor>> LinearKernels { get; } =
+    [
+        new HalfLinearCpu(),
+        new CudaGemvLinear<HalfTensor>("half.cuda.gemv", LookCuda, "one product of 16-bit weights is libtorch's"),
+    ];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new HalfGrid(ScalarType.BFloat16);
 
     public override QuantizedTensor Read(StoredTensor stored) => HalfTensor.Read(stored);
+
+    private static CudaWeight LookCuda(HalfTensor weight) => CudaWeight.OfTensor(weight.QData);
 }

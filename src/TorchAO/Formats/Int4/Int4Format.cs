@@ -2,6 +2,7 @@ using TorchAO.Formats.Int4.Kernels;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu.Gemv;
 using TorchAO.Kernels.Cpu.Panels;
+using TorchAO.Kernels.Cuda;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 
@@ -37,12 +38,16 @@ internal sealed class Int4Format : Format<Int4Tensor>
         new DynamicGemv<Int4Tensor>("int4.cpu.gemv_int8", 4, GemvRowsOfCodes, Look),
         new DynamicPanelGemm<Int4Tensor, Int4Columns>("int4.cpu.gemm_int8", (weight, blocks) => new(weight, blocks)),
         new Int4LinearCpu(),
+        new CudaGemvLinear<Int4Tensor>("int4.cuda.gemv", LookCuda),
     ];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Int4Grid(
         inFeatures % UsualGroupSize == 0 ? UsualGroupSize : inFeatures, MappingType.Asymmetric);
 
     public override QuantizedTensor Read(StoredTensor stored) => Int4Tensor.Read(stored);
+
+    private static CudaWeight LookCuda(Int4Tensor weight) =>
+        new(CudaCode.Int4, weight.Shape, weight.QData, weight.Scale, weight.ZeroPoint);
 
     private static GemvWeight Look(Int4Tensor weight) =>
         new(4, Int4Columns.Offset, weight.QData, weight.Scale, weight.ZeroPoint);

@@ -2,6 +2,7 @@ using TorchAO.Formats.Int8.Kernels;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu.Gemv;
 using TorchAO.Kernels.Cpu.Panels;
+using TorchAO.Kernels.Cuda;
 using TorchAO.Tensors;
 
 namespace TorchAO.Formats.Int8;
@@ -33,11 +34,14 @@ internal sealed class Int8Format : Format<Int8Tensor>
         new DynamicGemv<Int8Tensor>("int8.cpu.gemv_int8", 8, GemvRowsOfCodes, Look),
         new DynamicPanelGemm<Int8Tensor, Int8Columns>("int8.cpu.gemm_int8", (weight, blocks) => new(weight, blocks)),
         new Int8LinearCpu(),
+        new CudaGemvLinear<Int8Tensor>("int8.cuda.gemv", LookCuda),
     ];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Int8Grid(inFeatures);
 
     public override QuantizedTensor Read(StoredTensor stored) => Int8Tensor.Read(stored);
+
+    private static CudaWeight LookCuda(Int8Tensor weight) => new(CudaCode.Int8, weight.Shape, weight.QData, weight.Scale);
 
     private static GemvWeight Look(Int8Tensor weight) =>
         new(8, Int8Columns.Offset, weight.QData, weight.Scale, zeroPoint: null);

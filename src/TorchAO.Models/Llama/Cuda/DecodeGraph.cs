@@ -1,0 +1,126 @@
+using TorchAO.Kernels.Cuda;
+using TorchAO.Runtime.Cuda;
+using TorchAO.Runtime.Memory;
+using static TorchSharp.torch;
+
+namespace TorchAO.Models.Llama.Cuda;
+
+/// <summary>A decode step of a model and a cache, recorded once as a CUDA graph and replayed for every token.</summary>
+/// <remarks>
+/// Position and tokens lie in device memory, so that nothing of the graph changes from token to token. Belongs to the cache. In-place
+/// changes of weights are seen; a layer that is exchanged makes the graph stale, which the cache notices.
+/// </remarks>
+internal sealed class DecodeGraph : IDisposable
+{
+    private readonly GraphBuffers buffers;
+    private readonly IReadOnlyList<ICudaLaunch> launches; // keep what they point to alive
+    private readonly CudaGraph scores;
+    private readonly CudaGraph chain;
+    private readonly CudaDevice device;
+
+    private DecodeGraph(
+        CudaDevice device, GraphBuffers buffers, DecodeRecorder recorder, ICudaLaunch choice)
+    {
+        (this.device, this.buffers) = (device, buffers);
+        launches = [.. recorder.Launches, choice];
+        using CudaStream stream = CudaStream.Create(device);
+        scores = CudaGraph.Capture(stream, () => LaunchAll(launches.SkipLast(1), stream));
+        chain = CudaGraph.Capture(stream, () => LaunchAll(launches, stream));
+    }
+
+    /// <summary>Gets how many kernels a step launches.</summary>
+    public int LaunchCount => launches.Count - 1;
+
+    /// <summary>Records a step.</summary>
+    /// <param name="model">Adds its launches to a recorder.</param>
+    /// <param name="config">The shape of the model.</param>
+    /// <param name="cache">The cache, on a CUDA device.</param>
+    /// <param name="obstacle">Why it cannot be recorded; empty where it can.</param>
+    /// <returns>The graph, which the caller disposes; <see langword="null"/> where there is an obstacle.</returns>
+    public static DecodeGraph? Record(Action<DecodeRecorder> model, LlamaConfig config, KeyValueCache cache, out string obstacle)
+    {
+        if (CudaSource.CompilerAbsence is { } absence)
+        {
+            obstacle = absence;
+            return null;
+        }
+
+        CudaDevice device = CudaDevice.Get(cache.Device.index);
+        var buffers = new GraphBuffers(config, cache.DType, device, cache.Batch, cache.Capacity);
+        try
+        {
+            var recorder = new DecodeRecorder(device, buffers);
+            model(recorder);
+            obstacle = recorder.Obstacle ?? string.Empty;
+            if (obstacle.Length > 0)
+            {
+                buffers.Dispose();
+                return null;
+            }
+
+            var choice = new CudaTokenChoice(buffers.Logits, buffers.State, buffers.Best, buffers.Arrived);
+            return new DecodeGraph(device, buffers, recorder, choice);
+        }
+        catch
+        {
+            buffers.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Computes the scores behind one new token of each sequence.</summary>
+    /// <param name="ids">int64 <c>[B, 1]</c>.</param>
+    /// <param name="position">Where they stand.</param>
+    /// <returns>Logits <c>[B, 1, vocabulary]</c>, float32. The caller disposes them.</returns>
+    public Tensor Step(Tensor ids, int position)
+    {
+        Seat(ids, position);
+        scores.Launch(CudaStream.Current(device));
+        using Tensor rows = buffers.Logits.unsqueeze(1);
+        return rows.clone();
+    }
+
+    /// <summary>Puts tokens in place, from which <see cref="Advance"/> goes on.</summary>
+    /// <param name="ids">int64 <c>[B, 1]</c>.</param>
+    /// <param name="position">Where they stand.</param>
+    public void Seat(Tensor ids, int position)
+    {
+        using Tensor flat = ids.reshape(-1);
+        buffers.State.Tokens.copy_(flat);
+        buffers.State.Position.fill_(position);
+    }
+
+    /// <summary>Begins a step that takes the likeliest token and makes it the next input. Does not wait.</summary>
+    /// <param name="done">Is reached when the token can be read.</param>
+    public void Advance(CudaEvent done)
+    {
+        CudaStream stream = CudaStream.Current(device);
+        chain.Launch(stream);
+        done.Record(stream);
+    }
+
+    /// <summary>Reads a token that a finished step gave.</summary>
+    /// <param name="position">Where it stands.</param>
+    /// <param name="sequence">Of which sequence.</param>
+    public int TokenAt(int position, int sequence = 0) =>
+        TensorMemory.Span<int>(buffers.State.History)[(position * (int)buffers.State.Tokens.size(0)) + sequence];
+
+    /// <summary>Makes an event for <see cref="Advance"/>. The caller disposes it.</summary>
+    public CudaEvent CreateEvent() => CudaEvent.Create(device);
+
+    public void Dispose()
+    {
+        device.Synchronize(); // a replay may still run over the buffers
+        chain.Dispose();
+        scores.Dispose();
+        buffers.Dispose();
+    }
+
+    private static void LaunchAll(IEnumerable<ICudaLaunch> launches, CudaStream stream)
+    {
+        foreach (ICudaLaunch launch in launches)
+        {
+            launch.Launch(stream);
+        }
+    }
+}
