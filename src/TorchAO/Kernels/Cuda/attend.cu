@@ -14,6 +14,10 @@
 //   CACHE_SCALE  type of those scales
 //   CACHE_GROUP  numbers that share a step (int4)
 //   WARPS   of a block
+// Variant: -DACT=1 -DHEAD=128 -DGROUP=1 -DNORM=0 -DCACHE=0 -DCACHE_SCALE=0 -DCACHE_GROUP=128 -DWARPS=16
+// Variant: -DACT=2 -DHEAD=64 -DGROUP=4 -DNORM=1 -DCACHE=1 -DCACHE_SCALE=0 -DCACHE_GROUP=64 -DWARPS=8
+// Variant: -DACT=1 -DHEAD=128 -DGROUP=4 -DNORM=0 -DCACHE=2 -DCACHE_SCALE=0 -DCACHE_GROUP=128 -DWARPS=4
+// Variant: -DACT=1 -DHEAD=128 -DGROUP=8 -DNORM=0 -DCACHE=3 -DCACHE_SCALE=0 -DCACHE_GROUP=32 -DWARPS=2
 #include "attend_cache.cuh"
 
 struct AttendArguments

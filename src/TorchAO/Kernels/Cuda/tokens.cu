@@ -6,6 +6,11 @@
 //   TABLE   0 numbers of type ACT; 1 int8, 2 int4 (low half first), 3 float8 e4m3, 4 float8 e5m2
 //   SCALE   TYPE_* of the table's scales
 //   ZERO    0 none; 1 values of the middle code; 2 codes of the value 0, a byte each
+// Variant: -DACT=1 -DTABLE=0 -DSCALE=1 -DZERO=0
+// Variant: -DACT=2 -DTABLE=1 -DSCALE=2 -DZERO=0
+// Variant: -DACT=1 -DTABLE=2 -DSCALE=1 -DZERO=1
+// Variant: -DACT=1 -DTABLE=2 -DSCALE=1 -DZERO=2
+// Variant: -DACT=0 -DTABLE=3 -DSCALE=0 -DZERO=0
 #include "device.cuh"
 
 struct EmbedArguments
