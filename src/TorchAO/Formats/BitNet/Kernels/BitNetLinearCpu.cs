@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
 using TorchAO.Kernels.Cpu.FloatPanels;
@@ -41,6 +42,7 @@ internal sealed unsafe class BitNetLinearCpu : ILinearKernel<BitNetTensor>
         return operands.TakeOutput();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Tensor Interleave(Tensor input, in CpuProblem problem)
     {
         int stride = checked((int)CacheStride.Spread(BitNetDot.PanelLength(problem.K)));

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
 using TorchAO.Kernels.Cpu.FloatPanels;
@@ -60,6 +61,7 @@ internal sealed unsafe class Float8LinearCpu : ILinearKernel<Float8Tensor>
         }
 
         // Eight activation rows at a time, so that each weight row leaves main memory once for eight.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             (int m, _, int k, _) = Product.Problem;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
@@ -53,6 +54,8 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
     private static void Run<TCodes>(in CpuProblem problem, FloatOperands operands, MxTensor weight)
         where TCodes : struct, IMxCodes
     {
+        // Before the loops are compiled, which otherwise ask at each look-up whether the tables have been made.
+        RuntimeHelpers.RunClassConstructor(typeof(TCodes).TypeHandle);
         using Tensor? split = TCodes.IsSplit && IsVectorized ? Split(operands.Input, problem) : null;
         var rows = new RowDot<TCodes>
         {
@@ -73,6 +76,7 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
     }
 
     // Of every 32 activations the even ones first, then the odd ones: as the halves of bytes are decoded.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Tensor Split(Tensor input, in CpuProblem problem)
     {
         long stride = input.size(1);
@@ -88,6 +92,7 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
     }
 
     /// <summary>Puts the even ones of every 32 before the odd ones.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Split(ReadOnlySpan<float> row, Span<float> split)
     {
         for (int k = 0; k < row.Length; k++)

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
@@ -52,6 +53,7 @@ internal sealed unsafe class GemvActivations : IDisposable
     /// <param name="groupSize">Codes of a group.</param>
     /// <param name="offset">What the weight's codes are larger by.</param>
     /// <returns><see langword="null"/> where one is infinite or no number. The caller disposes it.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static GemvActivations? Exact(GemvShape shape, float* from, int length, int groupSize, int offset)
     {
         var activations = new GemvActivations(shape, length, groupSize, offset);
@@ -92,6 +94,7 @@ internal sealed unsafe class GemvActivations : IDisposable
     /// <param name="groupSize">Codes of a group.</param>
     /// <param name="offset">What the weight's codes are larger by.</param>
     /// <returns>The caller disposes it.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static GemvActivations FromCodes(GemvShape shape, sbyte* from, int length, int groupSize, int offset)
     {
         var activations = new GemvActivations(shape, length, groupSize, offset);
@@ -155,6 +158,7 @@ internal sealed unsafe class GemvActivations : IDisposable
     private static ulong Mask(int count) => count == 0 ? 0 : ulong.MaxValue >> (64 - count);
 
     // Planes of a block's codes, stride apart, to their places, and the sums of lanes.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void WriteBlock(int m, int block, sbyte* planes, int stride)
     {
         int* first = initial + (((block * shape.Rows) + m) * shape.InitialVectors * (long)GemvShape.Lanes);
@@ -188,6 +192,7 @@ internal sealed unsafe class GemvActivations : IDisposable
         ByteProducts.Add(Vector512<int>.Zero, Vector512<byte>.One, Vector512.Load(codes));
 
     // Low halves of bytes hold the even codes.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void SplitHalves(sbyte* from, sbyte* to)
     {
         for (int i = 0; i < 2; i++)

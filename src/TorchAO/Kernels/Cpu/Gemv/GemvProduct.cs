@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Runtime.Cpu;
 
 namespace TorchAO.Kernels.Cpu.Gemv;
@@ -50,6 +51,7 @@ internal static unsafe class GemvProduct
         public float* Bias;
         public float* Y;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             int groups = Weight.Scales.Columns;
@@ -78,6 +80,7 @@ internal static unsafe class GemvProduct
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Store(long row, int rows, float* sums)
         {
             float* ofOnes = sums + (Problem.M * ChunkRows);

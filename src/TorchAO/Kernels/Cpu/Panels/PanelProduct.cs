@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using TorchAO.Runtime.Cpu;
@@ -64,6 +65,7 @@ internal static unsafe class PanelProduct
         public float* Bias;
         public float* Y;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             PanelBlocks blocks = X.Blocks;
@@ -93,6 +95,7 @@ internal static unsafe class PanelProduct
             NativeMemory.AlignedFree(memory);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void AddPiece(PanelTile* tile, int row, int rows, int block, int count, float* sums)
         {
             float* zeros = tile->Zeros;
@@ -140,6 +143,7 @@ internal static unsafe class PanelProduct
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Store(float* sums, int row, int rows)
         {
             float* ofOnes = sums + ((long)X.Rows * PanelTile.Columns);
