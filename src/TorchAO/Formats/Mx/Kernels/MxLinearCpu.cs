@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 namespace TorchAO.Formats.Mx.Kernels;
 
 /// <summary>Floating-point activations times MX weights of any element type; accumulates in float32.</summary>
-internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
+internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>, IKernelOfWays
 {
     /// <inheritdoc/>
     public string Name => "mx.cpu.linear";
@@ -22,6 +22,9 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
     public string? ReasonToRefuse(in LinearProblem problem) => problem.GroupSize % MxDot.Step != 0
         ? $"block size {problem.GroupSize} is not a multiple of {MxDot.Step}"
         : CpuProblem.ReasonToRefuse(problem);
+
+    /// <inheritdoc/>
+    public string WayOf(in LinearProblem problem) => FloatPanelProduct.WayOf(problem);
 
     /// <inheritdoc/>
     public Tensor Run(Tensor input, MxTensor weight, Tensor? bias)

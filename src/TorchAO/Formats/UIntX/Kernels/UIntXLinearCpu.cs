@@ -18,7 +18,7 @@ namespace TorchAO.Formats.UIntX.Kernels;
 /// Decoding is apart from multiplying: a weight row becomes signed bytes in the first-level cache, once for all activation
 /// rows, and <see cref="CodeDot"/> does the rest. The packed bytes are read from main memory once. Many rows meet panels of values.
 /// </remarks>
-internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
+internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>, IKernelOfWays
 {
     // Weight rows decoded ahead where there are more activations than one pass takes: these bytes stay in the second-level
     // cache beside eight activation rows, which then serve all of them.
@@ -31,6 +31,9 @@ internal sealed unsafe class UIntXLinearCpu : ILinearKernel<UIntXTensor>
 
     /// <inheritdoc/>
     public string? ReasonToRefuse(in LinearProblem problem) => CpuProblem.ReasonToRefuse(problem);
+
+    /// <inheritdoc/>
+    public string WayOf(in LinearProblem problem) => FloatPanelProduct.WayOf(problem);
 
     /// <inheritdoc/>
     public Tensor Run(Tensor input, UIntXTensor weight, Tensor? bias)

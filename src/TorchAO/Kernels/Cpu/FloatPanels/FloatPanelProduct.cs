@@ -23,7 +23,12 @@ internal static unsafe class FloatPanelProduct
     private const nuint Alignment = 64;
 
     /// <summary>Tells whether a product is better done here than row by row.</summary>
-    public static bool Pays(in CpuProblem problem) => problem.M >= MinRows && EmittedCode.IsAvailable;
+    public static bool Pays(in CpuProblem problem) => Pays(problem.M);
+
+    /// <summary>Says which way a kernel goes that asks <see cref="Pays(in CpuProblem)"/>.</summary>
+    public static string WayOf(in LinearProblem problem) => Pays(problem.Rows) ? "in panels" : "row by row";
+
+    private static bool Pays(long rows) => rows >= MinRows && EmittedCode.IsAvailable;
 
     /// <summary>Fills the result.</summary>
     /// <param name="problem">The sizes.</param>
@@ -115,26 +120,31 @@ internal static unsafe class FloatPanelProduct
             const int RowFloats = RowStride * FloatTile.Columns;
             float* memory = (float*)NativeMemory.AlignedAlloc((RowFloats + PanelFloats + sumFloats) * sizeof(float), Alignment);
             float* rows = memory, panel = memory + RowFloats, sums = panel + PanelFloats;
-            for (long index = begin; index < end; index++)
+            try
             {
-                int row = (int)index * FloatTile.Columns, count = Math.Min(FloatTile.Columns, Problem.N - row);
-                NativeMemory.Clear(sums, sumFloats * sizeof(float));
-                for (int k = 0; k < Problem.K; k += PieceLength)
+                for (long index = begin; index < end; index++)
                 {
-                    int length = Math.Min(PieceLength, Problem.K - k);
-                    for (int n = 0; n < count; n++)
+                    int row = (int)index * FloatTile.Columns, count = Math.Min(FloatTile.Columns, Problem.N - row);
+                    NativeMemory.Clear(sums, sumFloats * sizeof(float));
+                    for (int k = 0; k < Problem.K; k += PieceLength)
                     {
-                        Decoder.Decode(row + n, k, length, rows + (n * RowStride));
+                        int length = Math.Min(PieceLength, Problem.K - k);
+                        for (int n = 0; n < count; n++)
+                        {
+                            Decoder.Decode(row + n, k, length, rows + (n * RowStride));
+                        }
+
+                        PanelColumns.Write<Unchanged>((byte*)rows, RowStride * sizeof(float), count, length, (byte*)panel, step: 1);
+                        AddPiece(panel, k, length, sums);
                     }
 
-                    PanelColumns.Write<Unchanged>((byte*)rows, RowStride * sizeof(float), count, length, (byte*)panel, step: 1);
-                    AddPiece(panel, k, length, sums);
+                    Store(sums, row, count);
                 }
-
-                Store(sums, row, count);
             }
-
-            NativeMemory.AlignedFree(memory);
+            finally
+            {
+                NativeMemory.AlignedFree(memory);
+            }
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]

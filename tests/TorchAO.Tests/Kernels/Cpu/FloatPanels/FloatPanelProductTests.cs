@@ -1,6 +1,7 @@
 using TorchAO.Configuration;
 using TorchAO.Formats;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cpu.Emitted;
 using TorchAO.Lifecycle;
 using TorchSharp;
 using Xunit;
@@ -58,6 +59,17 @@ public sealed class FloatPanelProductTests
                 Assert.True((distance <= bound).all().item<bool>(), $"{m} rows, {type}: {distance.max().item<double>()}");
             }
         }
+    }
+
+    [Fact]
+    public void A_report_says_which_way_the_kernel_goes()
+    {
+        using Tensor weight = randn(32, 64);
+        using LinearExecutor executor = Quantize(weight, "uintx_weight_only");
+
+        Assert.StartsWith("uintx.cpu.linear row by row", executor.Explain(1, ScalarType.Float32).ToString(), StringComparison.Ordinal);
+        Assert.SkipUnless(EmittedCode.IsAvailable, EmittedCode.Unavailable ?? string.Empty);
+        Assert.StartsWith("uintx.cpu.linear in panels", executor.Explain(64, ScalarType.Float32).ToString(), StringComparison.Ordinal);
     }
 
     private static LinearExecutor Quantize(Tensor weight, string text)
