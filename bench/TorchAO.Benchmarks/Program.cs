@@ -19,6 +19,12 @@ if (args is ["quantize", _, ..])
     return;
 }
 
+if (args is ["pool", string rivals])
+{
+    PoolTable.Run(int.Parse(rivals, CultureInfo.InvariantCulture));
+    return;
+}
+
 if (args is ["autoquant", _, _, ..])
 {
     AutoQuantTable.Run(args[1..]);

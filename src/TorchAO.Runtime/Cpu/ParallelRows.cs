@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
@@ -5,11 +6,13 @@ using TorchAO.Runtime.Libtorch;
 
 namespace TorchAO.Runtime.Cpu;
 
-/// <summary>Splits rows over the cores, on libtorch's own thread pool.</summary>
+/// <summary>Splits rows over the cores, on libtorch's own thread pool, or on one that waits for nobody where that one is held up.</summary>
 /// <remarks>
 /// Sharing libtorch's pool is what makes this fast between operators: its workers spin for a while after each one, and a
-/// second pool would fight them for the cores. The count of threads is <c>torch.set_num_threads</c>'s, at first the
-/// environment variable <c>TORCHAO_NUM_THREADS</c> if set. A call from inside a worker runs on that worker.
+/// second pool would fight them for the cores. But it waits for each of its threads, whenever the system lets it run: where another
+/// process keeps a core busy that is milliseconds, and then <see cref="WorkerPool"/> has the next calls. The count of threads is
+/// <c>torch.set_num_threads</c>'s, at first the environment variable <c>TORCHAO_NUM_THREADS</c> if set. A call from inside a worker of
+/// libtorch runs on that worker.
 /// Workers take one contiguous range after the other, some for each, so that a core that another process keeps busy does less and
 /// nobody waits long for it. Jobs work on addresses and spans; they make no tensors.
 /// </remarks>
@@ -65,8 +68,15 @@ public static unsafe class ParallelRows
         var context = new Context(
             &Invoke<TJob>, Unsafe.AsPointer(ref job), Unsafe.AsPointer(ref failure), &next, rows, range);
 
-        // One index a worker: what a worker does is decided when it comes.
-        LibtorchExports.Check(LibtorchExports.ParallelFor(0, workers, 1, &Body, &context), "torch_parallel_for");
+        if (Congestion.IsNear)
+        {
+            WorkerPool.Run((int)workers - 1, &Take, &context);
+        }
+        else
+        {
+            RunOnLibtorch(workers, &context);
+        }
+
         if (failure is not null)
         {
             ExceptionDispatchInfo.Throw(failure);
@@ -89,9 +99,19 @@ public static unsafe class ParallelRows
         public void Run(long begin, long end) => body(begin, end);
     }
 
-    private readonly struct Context(
+    // One index a worker: what a worker does is decided when it comes.
+    private static void RunOnLibtorch(long workers, Context* context)
+    {
+        long start = Stopwatch.GetTimestamp();
+        LibtorchExports.Check(LibtorchExports.ParallelFor(0, workers, 1, &Body, context), "torch_parallel_for");
+        Congestion.Judge(start, context->CallersEnd, context->CallersRanges, Stopwatch.GetTimestamp());
+    }
+
+    private struct Context(
         delegate*<void*, long, long, void> invoke, void* work, void* failure, long* next, long rows, long range)
     {
+        public long CallersEnd;
+        public long CallersRanges;
         public readonly delegate*<void*, long, long, void> Invoke = invoke;
         public readonly void* Work = work;
         public readonly void* Failure = failure;
@@ -100,18 +120,33 @@ public static unsafe class ParallelRows
         public readonly long Range = range;
     }
 
-    // An unmanaged entry cannot be generic: this one finds the instance for the job's type in the context.
+    // An unmanaged entry cannot be generic: this one finds the instance for the job's type in the context. The caller's own share
+    // begins at 0.
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static void Body(long begin, long end, void* state)
     {
-        var context = (Context*)state;
+        long ranges = TakeRanges((Context*)state);
+        if (begin == 0)
+        {
+            ((Context*)state)->CallersRanges = ranges;
+            ((Context*)state)->CallersEnd = Stopwatch.GetTimestamp();
+        }
+    }
+
+    private static void Take(void* state) => TakeRanges((Context*)state);
+
+    private static long TakeRanges(Context* context)
+    {
+        long taken = 0;
         while (true)
         {
             long first = Interlocked.Add(ref *context->Next, context->Range) - context->Range;
             if (first >= context->Rows)
             {
-                return;
+                return taken;
             }
+
+            taken++;
 
             try
             {

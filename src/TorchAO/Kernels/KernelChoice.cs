@@ -12,9 +12,12 @@ public sealed record KernelChoice(
     /// <summary>Gets whether only the reference is left: dequantize, then multiply in floating point.</summary>
     public bool IsReference => Kernel == ReferenceLinear.KernelName;
 
+    /// <summary>Gets which way the kernel goes, such as <c>in panels</c>, where it has several; <see langword="null"/> elsewhere.</summary>
+    public string? Way { get; init; }
+
     /// <summary>Says in one line which kernel runs and why others do not.</summary>
     public override string ToString() =>
-        Kernel + (Activation is null ? string.Empty : $" on activations in {Activation}") + (Refused.Count == 0
+        Kernel + (Way is null ? string.Empty : $" {Way}") + (Activation is null ? string.Empty : $" on activations in {Activation}") + (Refused.Count == 0
             ? string.Empty
             : $" ({string.Join("; ", Refused.Select(refused => $"{refused.Kernel}: {refused.Reason}"))})");
 }

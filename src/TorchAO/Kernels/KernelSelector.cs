@@ -29,7 +29,8 @@ internal static class KernelSelector
         }
 
         string name = index < 0 ? ReferenceLinear.KernelName : kernels[index].Name;
-        return (index, new KernelChoice(name, refused, problem.Activation));
+        string? way = index >= 0 && kernels[index] is IKernelOfWays kernel ? kernel.WayOf(problem) : null;
+        return (index, new KernelChoice(name, refused, problem.Activation) { Way = way });
     }
 
     // Of the kernels that are made for the problem's kind of activations, the first that supports it.

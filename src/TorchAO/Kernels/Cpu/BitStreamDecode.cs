@@ -70,6 +70,7 @@ internal static unsafe class BitStreamDecode
     }
 
     // Each lane of 64 bits gets the bytes of eight codes, the first code highest; a shift of its own brings each code to its byte.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int MultiShift(byte* packed, int bits, int count, byte* codes, int readable)
     {
         Vector512<byte> order = Orders[bits], shift = Shifts[bits];
@@ -88,6 +89,7 @@ internal static unsafe class BitStreamDecode
     }
 
     // The same for eight codes: a deposit spreads them over eight bytes, the first code in the last. The load takes eight bytes.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int Deposit(byte* packed, int bits, int count, byte* codes, int readable)
     {
         ulong mask = 0x0101010101010101 * ((1UL << bits) - 1);

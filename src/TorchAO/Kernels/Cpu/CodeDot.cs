@@ -69,6 +69,7 @@ internal static unsafe class CodeDot
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Wide512<TZeros>(in CodeRow row, float* x, long stride, int m, float* y)
         where TZeros : struct, IZeros
     {
@@ -129,6 +130,7 @@ internal static unsafe class CodeDot
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Wide256<TZeros>(in CodeRow row, float* x, long stride, int m, float* y)
         where TZeros : struct, IZeros
     {
@@ -176,6 +178,7 @@ internal static unsafe class CodeDot
     }
 
     // One activation row, which is decode: the sums stay in registers, and the scale is applied to a group's sum.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Single512<TZeros>(in CodeRow row, float* x)
         where TZeros : struct, IZeros
     {
@@ -213,6 +216,7 @@ internal static unsafe class CodeDot
     }
 
     // One activation row, which is decode: the sums stay in registers, and the scale is applied to a group's sum.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Single256<TZeros>(in CodeRow row, float* x)
         where TZeros : struct, IZeros
     {
@@ -249,6 +253,7 @@ internal static unsafe class CodeDot
         return Vector256.Sum(total) + rest;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddRest<TZeros>(in CodeRow row, int g, int k, int end, float* x, long stride, int m, float* rest)
         where TZeros : struct, IZeros
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -62,6 +63,7 @@ internal static unsafe class FixedPoint
         return step;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static float Wide512(float* x, int length, sbyte* digits, int stride, int* sums)
     {
         Debug.Assert(stride >= length);
@@ -113,6 +115,7 @@ internal static unsafe class FixedPoint
         return step;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Rest(float* x, int begin, int end, float inverse, sbyte* digits, int stride, int* sums)
     {
         for (int i = begin; i < end; i++)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using TorchAO.Runtime.Memory;
@@ -40,10 +41,17 @@ internal readonly unsafe struct FloatRows
     /// <param name="row">The first row's index.</param>
     /// <param name="rows">Rows.</param>
     /// <param name="scratch">Room for as many values.</param>
-    public float* Rows(long row, int rows, float* scratch)
+    public float* Rows(long row, int rows, float* scratch) => From(row * Columns, rows * Columns, scratch);
+
+    /// <summary>Gets a part of a row.</summary>
+    /// <param name="row">The row's index.</param>
+    /// <param name="first">The first column.</param>
+    /// <param name="count">Columns.</param>
+    /// <param name="scratch">Room for as many values.</param>
+    public float* Part(long row, int first, int count, float* scratch) => From((row * Columns) + first, count, scratch);
+
+    private float* From(long offset, int count, float* scratch)
     {
-        long offset = row * Columns;
-        int count = rows * Columns;
         switch (type)
         {
             case ScalarType.Float32:
@@ -57,6 +65,7 @@ internal readonly unsafe struct FloatRows
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Widen(ushort* bits, int count, float* to)
     {
         int i = 0;

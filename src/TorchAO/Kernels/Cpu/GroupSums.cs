@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
@@ -31,6 +32,7 @@ internal static unsafe class GroupSums
     }
 
     /// <summary>Adds <c>Σ_g zero_point[g] · sum[m, g]</c> to each of m results.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Add(float* zeroPoints, float* sums, int groups, int m, float* y)
     {
         var zeros = new ReadOnlySpan<float>(zeroPoints, groups);

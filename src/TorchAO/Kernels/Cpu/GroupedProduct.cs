@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
@@ -59,6 +60,7 @@ internal readonly unsafe struct GroupedProduct
     /// <param name="rowScales">The weight row's scales.</param>
     /// <param name="scratch">Room for <see cref="Groups"/> values.</param>
     /// <param name="results">The results; changed.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Finish(long row, int first, int count, float* rowScales, float* scratch, float* results)
     {
         if (zeroPoints is { } zeros)

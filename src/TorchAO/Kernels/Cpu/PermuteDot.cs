@@ -74,6 +74,7 @@ internal static unsafe class PermuteDot
     public static bool Covers(in TableRow row) =>
         IsSupported && (row.Planes != null || row.Bits == TableBits) && (row.BlockSize % Step == 0 || row.BlockSize == row.Length);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int Run<TValues>(in TableRow row, float* x, long stride, int m, float* y)
         where TValues : struct, IValues
     {
@@ -103,6 +104,7 @@ internal static unsafe class PermuteDot
         return steps * Step;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Place Steps<TValues>(
         in TableRow row, byte* codes, int steps, Place place, float* x, long stride, int m, Vector512<float>* sums)
         where TValues : struct, IValues
@@ -116,12 +118,8 @@ internal static unsafe class PermuteDot
         for (int i = 0; i < steps; i++, codes += stepBytes, x += Step)
         {
             CodePrefetch.Ahead(codes);
-            Vector512<byte> lanes = Avx512Vbmi.PermuteVar64x8(Vector512.Load(codes), order);
-
-            // What is above a code's bits does not matter: no permute looks at it, and planes of narrow codes repeat.
-            Vector512<byte> indices = Avx512Vbmi.MultiShift(shift, lanes.AsUInt64());
             TValues.LookUp(
-                indices, first, second,
+                Indices(codes, order, shift), first, second,
                 out Vector512<float> w0, out Vector512<float> w1, out Vector512<float> w2, out Vector512<float> w3);
             var scale = Vector512.Create(*scales);
             if (m == 1)
@@ -149,6 +147,54 @@ internal static unsafe class PermuteDot
 
         return new Place(scales, left);
     }
+
+    /// <summary>Computes some values of a row, scales included.</summary>
+    /// <param name="row">The weight row, which <see cref="Covers"/> affirms.</param>
+    /// <param name="start">The first code, a multiple of 64.</param>
+    /// <param name="count">Codes.</param>
+    /// <param name="to">Receives the values.</param>
+    /// <returns>How many were computed, a multiple of 64; those that a load of 64 bytes beyond the row would take are left.</returns>
+    public static int Decode(in TableRow row, int start, int count, float* to) =>
+        row.Planes != null ? Decode<BytePlanes>(row, start, count, to) : Decode<SixteenFloats>(row, start, count, to);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static int Decode<TValues>(in TableRow row, int start, int count, float* to)
+        where TValues : struct, IValues
+    {
+        Debug.Assert(start % Step == 0);
+        Vector512<byte> order = Orders[row.Bits], shift = Shifts[row.Bits];
+        (Vector512<byte> first, Vector512<byte> second) = TValues.Load(row);
+        int stepBytes = Step / 8 * row.Bits, before = start / Step * stepBytes, left = row.BlockSize - (start % row.BlockSize);
+        long readable = ((((long)row.Length * row.Bits) + 7) / 8) - before;
+        byte* codes = row.Codes + before;
+        float* scales = row.Scales + (start / row.BlockSize);
+        int done = 0;
+        for (; done + Step <= count && readable >= Step; done += Step, readable -= stepBytes, codes += stepBytes)
+        {
+            CodePrefetch.Ahead(codes);
+            TValues.LookUp(
+                Indices(codes, order, shift), first, second,
+                out Vector512<float> w0, out Vector512<float> w1, out Vector512<float> w2, out Vector512<float> w3);
+            var scale = Vector512.Create(*scales);
+            (w0 * scale).Store(to + done);
+            (w1 * scale).Store(to + done + 16);
+            (w2 * scale).Store(to + done + 32);
+            (w3 * scale).Store(to + done + 48);
+            left -= Step;
+            if (left == 0)
+            {
+                scales++;
+                left = row.BlockSize;
+            }
+        }
+
+        return done;
+    }
+
+    // What is above a code's bits does not matter: no permute looks at it, and planes of narrow codes repeat.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<byte> Indices(byte* codes, Vector512<byte> order, Vector512<byte> shift) =>
+        Avx512Vbmi.MultiShift(shift, Avx512Vbmi.PermuteVar64x8(Vector512.Load(codes), order).AsUInt64());
 
     private static int FirstBit(int bits, int code) => code / 4 * 4 * bits;
 

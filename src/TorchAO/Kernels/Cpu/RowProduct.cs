@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Runtime.Cpu;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
@@ -39,6 +40,7 @@ internal static unsafe class RowProduct
         public TDot RowDot;
 
         // A weight row leaves main memory once for eight activation rows, which stay in the first-level cache.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             float* sums = stackalloc float[MaxRows];

@@ -82,6 +82,7 @@ internal static unsafe class TableDot
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide512<TTable>(in TableRow row, float* x, long stride, int m, float* y)
         where TTable : struct, ITable
     {
@@ -140,6 +141,7 @@ internal static unsafe class TableDot
     }
 
     // One activation row, which is decode: the sum stays in a register.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Vector512<float> Single512<TTable>(
         in TableRow row, int k, int end, byte* codes, float* x, ref float* scales, ref int left)
         where TTable : struct, ITable
@@ -173,6 +175,7 @@ internal static unsafe class TableDot
         where TTable : struct, ITable =>
         TTable.Lookup(Avx512F.ConvertToVector512Int32(Vector128.Load(codes)), table);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide256(in TableRow row, float* x, long stride, int m, float* y)
     {
         Debug.Assert(m is > 0 and <= RowProduct.MaxRows && (row.BlockSize % Step == 0 || row.BlockSize == row.Length));
@@ -211,10 +214,21 @@ internal static unsafe class TableDot
     /// <param name="start">The first code, which begins a byte.</param>
     /// <param name="count">Codes, at most <see cref="FloatPanels.FloatPanelProduct.PieceLength"/>.</param>
     /// <param name="to">Receives the values.</param>
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void DecodeValues(in TableRow row, int start, int count, float* to)
     {
+        int done = PermuteDot.Covers(row) ? PermuteDot.Decode(row, start, count, to) : 0;
+        if (done == count)
+        {
+            return;
+        }
+
+        start += done;
+        count -= done;
+        to += done;
         byte* codes = stackalloc byte[Piece];
-        Decode(row, start, codes);
+        Decode(row, start, count, codes);
         int k = 0;
         if (Avx512F.IsSupported && Vector512.IsHardwareAccelerated)
         {
@@ -241,6 +255,7 @@ internal static unsafe class TableDot
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int WideValues<TTable>(in TableRow row, int start, int count, byte* codes, float* to)
         where TTable : struct, ITable
     {
@@ -260,10 +275,15 @@ internal static unsafe class TableDot
     private static int Decode(in TableRow row, int start, byte* codes)
     {
         int count = Math.Min(Piece, row.Length - start);
+        Decode(row, start, count, codes);
+        return count;
+    }
+
+    private static void Decode(in TableRow row, int start, int count, byte* codes)
+    {
         int offset = (int)((long)start * row.Bits / 8);
         int rowBytes = (int)((((long)row.Length * row.Bits) + 7) / 8);
         BitStreamDecode.Run(row.Codes + offset, row.Bits, count, codes, rowBytes - offset);
-        return count;
     }
 
     // The last codes of a row, fewer than a piece; they begin whole bytes.
@@ -276,6 +296,7 @@ internal static unsafe class TableDot
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddRest(in TableRow row, int start, int end, byte* codes, float* x, long stride, int m, float* y)
     {
         for (int k = start; k < end; k++)

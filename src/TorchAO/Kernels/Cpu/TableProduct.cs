@@ -1,4 +1,6 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Kernels.Cpu.FloatPanels;
+using TorchAO.Runtime.Cpu;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
 
@@ -7,6 +9,8 @@ namespace TorchAO.Kernels.Cpu;
 /// <summary>A product <c>x · Wᵀ + b</c> with a weight of codes that stand for the values of a table.</summary>
 internal static unsafe class TableProduct
 {
+    private const int ScalesPerWorker = 1 << 13;
+
     /// <summary>Says why a problem is not for this product, or <see langword="null"/>.</summary>
     public static string? ReasonToRefuse(in LinearProblem problem) =>
         problem.GroupSize % TableDot.Step != 0 && problem.GroupSize != problem.InFeatures
@@ -53,7 +57,11 @@ internal static unsafe class TableProduct
                 Length = problem.K,
                 GroupSize = problem.GroupSize,
             };
-            if (FloatPanelProduct.Pays(problem))
+            if (FloatPanelProduct.Pays(problem) && scales.Scratch > 0)
+            {
+                RunOnDecodedScales(problem, operands, rows);
+            }
+            else if (FloatPanelProduct.Pays(problem))
             {
                 FloatPanelProduct.Run(problem, operands, operands.Input, rows);
             }
@@ -64,6 +72,32 @@ internal static unsafe class TableProduct
         }
 
         GC.KeepAlive(codes); // the row products read them by address
+    }
+
+    // Panels ask for a row as often as it has pieces: its scales are decoded once, before.
+    private static void RunOnDecodedScales<TScales>(in CpuProblem problem, FloatOperands operands, RowDot<TScales> rows)
+        where TScales : struct, IScaleRows
+    {
+        int stride = rows.Scales.Scratch;
+        using Tensor decoded = empty(problem.N, stride, dtype: ScalarType.Float32);
+        float* to = TensorMemory.Address<float>(decoded);
+        ParallelRows.Run(problem.N, Math.Max(1, ScalesPerWorker / stride), new DecodeScales<TScales> { Scales = rows.Scales, To = to });
+        FloatPanelProduct.Run(problem, operands, operands.Input, rows.With(new StoredScales(to, stride)));
+    }
+
+    private struct DecodeScales<TScales> : IRowJob
+        where TScales : struct, IScaleRows
+    {
+        public TScales Scales;
+        public float* To;
+
+        public readonly void Run(long begin, long end)
+        {
+            for (long row = begin; row < end; row++)
+            {
+                Scales.Row(row, To + (row * Scales.Scratch));
+            }
+        }
     }
 
     private struct RowDot<TScales> : IRowDot, IRowDecoder
@@ -84,11 +118,25 @@ internal static unsafe class TableProduct
             TableDot.Best(Row(row, Scales.Row(row, scratch)), x, stride, m, y);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Decode(long row, int begin, int count, float* to)
         {
             float* scratch = stackalloc float[Scales.Scratch];
             TableDot.DecodeValues(Row(row, Scales.Row(row, scratch)), begin, count, to);
         }
+
+        public readonly RowDot<TOther> With<TOther>(TOther scales)
+            where TOther : struct, IScaleRows => new()
+            {
+                Codes = Codes,
+                RowBytes = RowBytes,
+                Bits = Bits,
+                Table = Table,
+                Planes = Planes,
+                Scales = scales,
+                Length = Length,
+                GroupSize = GroupSize,
+            };
 
         private readonly TableRow Row(long row, float* scales) =>
             new(Codes + (row * RowBytes), Bits, Table, scales, Length, GroupSize, Planes);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Cpu;
@@ -119,6 +120,7 @@ internal sealed unsafe class TokenCodes : IDisposable
         public float* ZeroPoints;
         public int* Infinite;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             for (long row = begin; row < end; row++)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using TorchAO.Numerics;
@@ -87,6 +88,7 @@ internal readonly unsafe struct TokenRounding
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static (float Low, float High, bool IsFinite) Range(float* x, int length)
     {
         Vector512<float> low = default, high = default;
@@ -118,6 +120,7 @@ internal readonly unsafe struct TokenRounding
         return (least, most, bits < Infinity);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Round(float* x, int length, sbyte* codes, float reciprocal)
     {
         int i = 0;
@@ -132,6 +135,7 @@ internal readonly unsafe struct TokenRounding
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void RoundNarrow(float* x, int length, sbyte* codes, float reciprocal)
     {
         int i = 0;
@@ -147,6 +151,7 @@ internal readonly unsafe struct TokenRounding
     }
 
     // The scheme's scales are float64 here, and so is the product.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void RoundWide(float* x, int length, sbyte* codes, double reciprocal, int zero)
     {
         int i = 0;

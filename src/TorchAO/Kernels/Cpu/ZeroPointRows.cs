@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using TorchAO.Runtime.Memory;
 using static TorchSharp.torch;
@@ -44,20 +45,21 @@ internal readonly unsafe struct ZeroPointRows
     /// <param name="row">The row's index.</param>
     /// <param name="scratch">Receives <c>zero_point - middle</c> for each group.</param>
     /// <returns><paramref name="scratch"/>.</returns>
-    public float* CenteredCodes(long row, float* scratch)
-    {
-        for (int g = 0; g < columns; g++)
-        {
-            scratch[g] = Code((row * columns) + g) - middle;
-        }
+    public float* CenteredCodes(long row, float* scratch) => CenteredCodes(row, 0, columns, scratch);
 
-        return scratch;
-    }
+    /// <summary>Gets a part of a row as it is kept: codes relative to the middle code, or values.</summary>
+    /// <param name="row">The row's index.</param>
+    /// <param name="first">The first group.</param>
+    /// <param name="count">Groups.</param>
+    /// <param name="scratch">Room for as many values.</param>
+    public float* Part(long row, int first, int count, float* scratch) =>
+        AreCodes ? CenteredCodes(row, first, count, scratch) : values.Part(row, first, count, scratch);
 
     /// <summary>Gets the values of the middle code of a row: in place where it is float32, computed into the scratch space otherwise.</summary>
     /// <param name="row">The row's index.</param>
     /// <param name="scales">The row's scales, which turn codes into values.</param>
     /// <param name="scratch">Room for a row.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public float* Row(long row, float* scales, float* scratch)
     {
         if (!AreCodes)
@@ -78,6 +80,7 @@ internal readonly unsafe struct ZeroPointRows
     /// <param name="rows">Rows.</param>
     /// <param name="scales">Their scales.</param>
     /// <param name="scratch">Room for as many values.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public float* Rows(long row, int rows, float* scales, float* scratch)
     {
         if (!AreCodes)
@@ -88,6 +91,17 @@ internal readonly unsafe struct ZeroPointRows
         for (int i = 0; i < rows; i++)
         {
             Row(row + i, scales + (i * (long)columns), scratch + (i * (long)columns));
+        }
+
+        return scratch;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private float* CenteredCodes(long row, int first, int count, float* scratch)
+    {
+        for (int g = 0; g < count; g++)
+        {
+            scratch[g] = Code((row * columns) + first + g) - middle;
         }
 
         return scratch;

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using TorchAO.Kernels.Cpu;
+using TorchAO.Kernels.Cpu.FloatPanels;
 using TorchAO.Primitives;
 using TorchSharp;
 using Xunit;
@@ -49,6 +50,21 @@ public sealed unsafe class TableDotTests
                 Assert.Equal(Definition(Codes(bits, length), table, scales, x, length, block, m), sums[0]);
                 Assert.All(sums, sum => Assert.Equal(sums[0], sum));
             }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Widths))]
+    public void Values_of_any_piece_of_a_row_are_those_of_its_codes(int bits)
+    {
+        foreach ((int length, int block) in new[] { (7, 7), (64, 16), (130, 130), (192, 64), (520, 520), (1040, 208), (1536, 64) })
+        {
+            byte[] codes = Codes(bits, length), packed = Pack(codes, bits);
+            float[] table = TableDot.PadTable([.. Enumerable.Range(0, 1 << bits).Select(code => code - 2.5f)], bits);
+            float[] scales = [.. Enumerable.Range(0, length / block).Select(group => 1 + (group / 8f))];
+            float[] expected = [.. codes.Select((code, k) => table[code] * scales[k / block])];
+            Assert.Equal(expected, Values(packed, bits, table, scales, length, block, hasPlanes: true));
+            Assert.Equal(expected, Values(packed, bits, table, scales, length, block, hasPlanes: false));
         }
     }
 
@@ -102,6 +118,26 @@ public sealed unsafe class TableDotTests
         }
 
         return y;
+    }
+
+    private static float[] Values(byte[] packed, int bits, float[] table, float[] scales, int length, int block, bool hasPlanes)
+    {
+        float[] values = new float[length];
+        byte[] planes = new byte[PermuteDot.PlaneBytes];
+        bool isCut = PermuteDot.TryCut(table, bits, planes);
+        nint codes = GuardedMemory.End(packed, out nint region);
+        fixed (float* t = table, s = scales, to = values)
+        fixed (byte* cut = planes)
+        {
+            var row = new TableRow((byte*)codes, bits, t, s, length, block, hasPlanes && isCut ? cut : null);
+            for (int start = 0; start < length; start += FloatPanelProduct.PieceLength)
+            {
+                TableDot.DecodeValues(row, start, Math.Min(FloatPanelProduct.PieceLength, length - start), to + start);
+            }
+        }
+
+        GuardedMemory.Free(region, packed.Length);
+        return values;
     }
 
     private static float[] Definition(byte[] codes, float[] table, float[] scales, float[] x, int length, int block, int m) =>

@@ -26,6 +26,7 @@ internal static unsafe class BitNetDot
     public static long PanelLength(long length) => (length + Step - 1) / Step * Step;
 
     /// <summary>Stores a row of activations in the order in which codes are decoded, and zeros behind it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Interleave(ReadOnlySpan<float> row, Span<float> panel)
     {
         panel[row.Length..].Clear();
@@ -76,6 +77,7 @@ internal static unsafe class BitNetDot
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide512(byte* codes, int length, float scale, float* x, long stride, int m, float* y)
     {
         Debug.Assert(m is > 0 and <= RowProduct.MaxRows);
@@ -102,6 +104,7 @@ internal static unsafe class BitNetDot
     }
 
     // The same with half the width: the 64 codes of a step are taken as two times eight bytes.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide256(byte* codes, int length, float scale, float* x, long stride, int m, float* y)
     {
         Debug.Assert(m is > 0 and <= RowProduct.MaxRows);
@@ -136,6 +139,7 @@ internal static unsafe class BitNetDot
     }
 
     /// <summary>Computes some values of a row in the order of <see cref="Interleave"/>, by vectors of 512 bits; 0 behind the row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Decode(byte* codes, int length, float scale, int begin, int count, float* to)
     {
         Debug.Assert(begin % Step == 0 && count % Step == 0);
@@ -152,6 +156,7 @@ internal static unsafe class BitNetDot
     }
 
     // One activation row, which is decode: four sums in registers, so that no addition waits for the one before.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Single512(byte* codes, int length, float* x)
     {
         Vector512<float> sum0 = Vector512<float>.Zero, sum1 = sum0, sum2 = sum0, sum3 = sum0;

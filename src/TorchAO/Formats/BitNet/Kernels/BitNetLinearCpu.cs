@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
 using TorchAO.Kernels.Cpu.FloatPanels;
@@ -7,13 +8,16 @@ using static TorchSharp.torch;
 namespace TorchAO.Formats.BitNet.Kernels;
 
 /// <summary>Floating-point activations times ternary weights; accumulates in float32 and scales each sum once.</summary>
-internal sealed unsafe class BitNetLinearCpu : ILinearKernel<BitNetTensor>
+internal sealed unsafe class BitNetLinearCpu : ILinearKernel<BitNetTensor>, IKernelOfWays
 {
     /// <inheritdoc/>
     public string Name => "bitnet.cpu.linear";
 
     /// <inheritdoc/>
     public string? ReasonToRefuse(in LinearProblem problem) => CpuProblem.ReasonToRefuse(problem);
+
+    /// <inheritdoc/>
+    public string WayOf(in LinearProblem problem) => FloatPanelProduct.WayOf(problem);
 
     /// <inheritdoc/>
     public Tensor Run(Tensor input, BitNetTensor weight, Tensor? bias)
@@ -41,6 +45,7 @@ internal sealed unsafe class BitNetLinearCpu : ILinearKernel<BitNetTensor>
         return operands.TakeOutput();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Tensor Interleave(Tensor input, in CpuProblem problem)
     {
         int stride = checked((int)CacheStride.Spread(BitNetDot.PanelLength(problem.K)));

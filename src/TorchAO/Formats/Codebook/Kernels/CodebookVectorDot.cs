@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using TorchAO.Kernels.Cpu;
 
 namespace TorchAO.Formats.Codebook.Kernels;
@@ -22,6 +23,7 @@ internal static unsafe class CodebookVectorDot
     /// <param name="stride">The distance of activation rows in elements.</param>
     /// <param name="m">Activation rows.</param>
     /// <param name="y">Receives m sums.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run(
         byte* codes, int bits, float* table, int block, float* scales, int scaleBlock, int length, float* weights,
         float* x, long stride, int m, float* y)
@@ -55,6 +57,7 @@ internal static unsafe class CodebookVectorDot
     /// <summary>Gets how many numbers a piece of a row has.</summary>
     public static int Room(int block) => Piece * block;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Dot(float* a, float* b, int count)
     {
         Vector<float> even = Vector<float>.Zero, odd = Vector<float>.Zero;

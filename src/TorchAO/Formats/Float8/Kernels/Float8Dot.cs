@@ -50,6 +50,7 @@ internal static unsafe class Float8Dot
 
     // A step takes 64 codes into four float vectors, which stay in registers and serve all activation rows; only one
     // addition a step waits for the step before. A step with an infinite code or none, and the end of the row, go one by one.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide512(in Float8Row row, float* x, long stride, int m, float* y)
     {
         Debug.Assert(m is > 0 and <= MaxRows);
@@ -84,6 +85,7 @@ internal static unsafe class Float8Dot
     }
 
     // The same with half the width: a step takes 32 codes.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide256(in Float8Row row, float* x, long stride, int m, float* y)
     {
         Debug.Assert(m is > 0 and <= MaxRows);
@@ -118,6 +120,7 @@ internal static unsafe class Float8Dot
     }
 
     /// <summary>Computes the values of some codes of a row, times a factor.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Decode(in Float8Row row, int begin, int count, float factor, float* to)
     {
         int k = begin, end = begin + count;
@@ -139,6 +142,7 @@ internal static unsafe class Float8Dot
         DecodeOneByOne(row, k, end, factor, to);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DecodeOneByOne(in Float8Row row, int begin, int end, float factor, float* to)
     {
         for (int k = begin; k < end; k++)
@@ -150,6 +154,7 @@ internal static unsafe class Float8Dot
     private static float Value(in Float8Row row, int k) =>
         row.IsE4M3 ? FloatCodec<Float8E4M3>.Decode(row.Codes[k]) : FloatCodec<Float8E5M2>.Decode(row.Codes[k]);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddOneByOne(in Float8Row row, int begin, int end, float* x, long stride, int m, float* y)
     {
         for (int k = begin; k < end; k++)

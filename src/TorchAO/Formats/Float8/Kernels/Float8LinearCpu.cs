@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
 using TorchAO.Kernels.Cpu.FloatPanels;
@@ -11,13 +12,16 @@ namespace TorchAO.Formats.Float8.Kernels;
 /// Floating-point activations times float8 weights: <c>y[m, n] = scale[n] · Σ_k x[m, k] · value(code[n, k])</c>; accumulates
 /// in float32. Activations <c>[M, K]</c>, codes <c>[N, K]</c> row by row as stored, result <c>[M, N]</c>.
 /// </summary>
-internal sealed unsafe class Float8LinearCpu : ILinearKernel<Float8Tensor>
+internal sealed unsafe class Float8LinearCpu : ILinearKernel<Float8Tensor>, IKernelOfWays
 {
     /// <inheritdoc/>
     public string Name => "float8.cpu.linear";
 
     /// <inheritdoc/>
     public string? ReasonToRefuse(in LinearProblem problem) => CpuProblem.ReasonToRefuse(problem);
+
+    /// <inheritdoc/>
+    public string WayOf(in LinearProblem problem) => FloatPanelProduct.WayOf(problem);
 
     /// <inheritdoc/>
     public Tensor Run(Tensor input, Float8Tensor weight, Tensor? bias)
@@ -60,6 +64,7 @@ internal sealed unsafe class Float8LinearCpu : ILinearKernel<Float8Tensor>
         }
 
         // Eight activation rows at a time, so that each weight row leaves main memory once for eight.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             (int m, _, int k, _) = Product.Problem;

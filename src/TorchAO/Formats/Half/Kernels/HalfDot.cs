@@ -45,6 +45,7 @@ internal static unsafe class HalfDot
     }
 
     // A step is 64 values in four vectors; what is left at the end goes 16 at a time and then one by one.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide512<TLanes>(ushort* codes, int length, float* x, long stride, int m, float* y)
         where TLanes : struct, IHalfLanes
     {
@@ -84,6 +85,7 @@ internal static unsafe class HalfDot
     }
 
     // The same with half the width: a step is 32 values.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide256<TLanes>(ushort* codes, int length, float* x, long stride, int m, float* y)
         where TLanes : struct, IHalfLanes
     {
@@ -117,6 +119,7 @@ internal static unsafe class HalfDot
     }
 
     /// <summary>Widens values.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Decode<TLanes>(ushort* codes, int count, float* to)
         where TLanes : struct, IHalfLanes
     {
@@ -133,6 +136,7 @@ internal static unsafe class HalfDot
     }
 
     // One activation row, which is decode: four sums in registers, so that no addition waits for the one before.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Vector512<float> Single512<TLanes>(ushort* codes, int length, float* x, ref int k)
         where TLanes : struct, IHalfLanes
     {
@@ -150,6 +154,7 @@ internal static unsafe class HalfDot
         return sum0 + sum1 + (sum2 + sum3);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void AddRest<TLanes>(ushort* codes, int k, int length, float* x, long stride, int m, float* y)
         where TLanes : struct, IHalfLanes
     {

@@ -7,13 +7,16 @@ using static TorchSharp.torch;
 namespace TorchAO.Formats.Half.Kernels;
 
 /// <summary>Floating-point activations times weights in 16-bit floating point; accumulates in float32.</summary>
-internal sealed unsafe class HalfLinearCpu : ILinearKernel<HalfTensor>
+internal sealed unsafe class HalfLinearCpu : ILinearKernel<HalfTensor>, IKernelOfWays
 {
     /// <inheritdoc/>
     public string Name => "half.cpu.linear";
 
     /// <inheritdoc/>
     public string? ReasonToRefuse(in LinearProblem problem) => CpuProblem.ReasonToRefuse(problem);
+
+    /// <inheritdoc/>
+    public string WayOf(in LinearProblem problem) => FloatPanelProduct.WayOf(problem);
 
     /// <inheritdoc/>
     public Tensor Run(Tensor input, HalfTensor weight, Tensor? bias)

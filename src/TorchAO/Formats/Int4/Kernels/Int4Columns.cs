@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using TorchAO.Kernels.Cpu;
 using TorchAO.Kernels.Cpu.Panels;
@@ -55,6 +56,7 @@ internal readonly unsafe struct Int4Columns : IWeightPanel
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void FillWithZeros(long row, int rows, int block, int blocks, float* scales, float* zeros)
     {
         float* scratch = stackalloc float[2 * scaleRows.Columns];

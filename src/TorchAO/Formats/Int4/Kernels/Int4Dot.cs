@@ -40,6 +40,7 @@ internal static unsafe class Int4Dot
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide512<TScales>(in Int4Row row, float* panel, int m, float* y)
         where TScales : struct, ILaneScales
     {
@@ -73,6 +74,7 @@ internal static unsafe class Int4Dot
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide256<TScales>(in Int4Row row, float* panel, int m, float* y)
         where TScales : struct, ILaneScales
     {
@@ -107,6 +109,7 @@ internal static unsafe class Int4Dot
     }
 
     // One activation row, which is decode: the sum stays in a register.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Single512<TScales>(in Int4Row row, float* panel)
         where TScales : struct, ILaneScales
     {
@@ -177,6 +180,7 @@ internal static unsafe class Int4Dot
     }
 
     // One activation row, which is decode: the sum stays in a register.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Single256<TScales>(in Int4Row row, float* panel)
         where TScales : struct, ILaneScales
     {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
 using TorchAO.Runtime.Cpu;
@@ -45,6 +46,7 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
         return operands.TakeOutput();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Tensor Permute(Tensor input, CpuProblem problem, int lanes)
     {
         long stride = Int4Panel.Stride(problem.K, lanes);
@@ -66,6 +68,7 @@ internal sealed unsafe class Int4LinearCpu : ILinearKernel<Int4Tensor>
         public byte* Codes;
 
         // Eight activation rows at a time, so that each weight row leaves main memory once for eight.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             (int m, _, int k, int groupSize) = Product.Problem;

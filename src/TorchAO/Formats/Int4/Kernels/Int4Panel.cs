@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Kernels.Cpu;
 
 namespace TorchAO.Formats.Int4.Kernels;
@@ -13,6 +14,7 @@ internal static class Int4Panel
     }
 
     /// <summary>Permutes a row: within a block, element 8·i + j goes to place lanes·j + i; the last block, and what follows it, is filled with zeros.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Permute(ReadOnlySpan<float> row, int lanes, Span<float> panel)
     {
         int block = lanes * Int4Dot.LaneCodes;

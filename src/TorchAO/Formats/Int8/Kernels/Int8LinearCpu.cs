@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
 using TorchAO.Runtime.Cpu;
@@ -46,6 +47,7 @@ internal sealed unsafe class Int8LinearCpu : ILinearKernel<Int8Tensor>
         public float* Y;
 
         // Weight rows are the inner loop only over activations beyond eight: each row leaves main memory once for eight.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             (int m, int n, int k, int groupSize) = Problem;

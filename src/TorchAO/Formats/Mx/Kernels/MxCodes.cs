@@ -16,16 +16,37 @@ namespace TorchAO.Formats.Mx.Kernels;
 internal static class MxDecode<TFormat>
     where TFormat : struct, INumberFormat
 {
-    private static int SignShift => 31 - TFormat.ExponentBits - TFormat.MantissaBits;
+    // All constants, once they are inlined: full optimization at the first call knows no better of its own.
+    private static int SignShift
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 31 - TFormat.ExponentBits - TFormat.MantissaBits;
+    }
 
-    private static int MagnitudeMask => (1 << (TFormat.ExponentBits + TFormat.MantissaBits)) - 1;
+    private static int MagnitudeMask
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (1 << (TFormat.ExponentBits + TFormat.MantissaBits)) - 1;
+    }
 
-    private static int FractionShift => 23 - TFormat.MantissaBits;
+    private static int FractionShift
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 23 - TFormat.MantissaBits;
+    }
 
-    private static int Rebias => (128 - (1 << (TFormat.ExponentBits - 1))) << 23;
+    private static int Rebias
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (128 - (1 << (TFormat.ExponentBits - 1))) << 23;
+    }
 
     // The smallest value with a hidden one, 2^(1 − bias), as bits.
-    private static int HiddenOne => Rebias + (1 << 23);
+    private static int HiddenOne
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Rebias + (1 << 23);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Wide512(Vector512<int> codes)

@@ -31,6 +31,7 @@ internal static unsafe class MxDot
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide512<TCodes>(in MxRow row, float* x, long stride, int m, float* y)
         where TCodes : struct, IMxCodes
     {
@@ -68,6 +69,7 @@ internal static unsafe class MxDot
     }
 
     /// <summary>Computes some values of a row in the order in which <typeparamref name="TCodes"/> decodes, by vectors of 512 bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Decode<TCodes>(in MxRow row, int begin, int count, float* to)
         where TCodes : struct, IMxCodes
     {
@@ -82,6 +84,7 @@ internal static unsafe class MxDot
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide256<TCodes>(in MxRow row, float* x, long stride, int m, float* y)
         where TCodes : struct, IMxCodes
     {
@@ -117,6 +120,7 @@ internal static unsafe class MxDot
     }
 
     // One activation row, which is decode: the sum stays in a register.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Single512<TCodes>(in MxRow row, float* x)
         where TCodes : struct, IMxCodes
     {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
@@ -10,7 +11,7 @@ using static TorchSharp.torch;
 namespace TorchAO.Formats.Mx.Kernels;
 
 /// <summary>Floating-point activations times MX weights of any element type; accumulates in float32.</summary>
-internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
+internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>, IKernelOfWays
 {
     /// <inheritdoc/>
     public string Name => "mx.cpu.linear";
@@ -21,6 +22,9 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
     public string? ReasonToRefuse(in LinearProblem problem) => problem.GroupSize % MxDot.Step != 0
         ? $"block size {problem.GroupSize} is not a multiple of {MxDot.Step}"
         : CpuProblem.ReasonToRefuse(problem);
+
+    /// <inheritdoc/>
+    public string WayOf(in LinearProblem problem) => FloatPanelProduct.WayOf(problem);
 
     /// <inheritdoc/>
     public Tensor Run(Tensor input, MxTensor weight, Tensor? bias)
@@ -53,6 +57,8 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
     private static void Run<TCodes>(in CpuProblem problem, FloatOperands operands, MxTensor weight)
         where TCodes : struct, IMxCodes
     {
+        // Before the loops are compiled, which otherwise ask at each look-up whether the tables have been made.
+        RuntimeHelpers.RunClassConstructor(typeof(TCodes).TypeHandle);
         using Tensor? split = TCodes.IsSplit && IsVectorized ? Split(operands.Input, problem) : null;
         var rows = new RowDot<TCodes>
         {
@@ -73,6 +79,7 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
     }
 
     // Of every 32 activations the even ones first, then the odd ones: as the halves of bytes are decoded.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static Tensor Split(Tensor input, in CpuProblem problem)
     {
         long stride = input.size(1);
@@ -88,6 +95,7 @@ internal sealed unsafe class MxLinearCpu : ILinearKernel<MxTensor>
     }
 
     /// <summary>Puts the even ones of every 32 before the odd ones.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Split(ReadOnlySpan<float> row, Span<float> split)
     {
         for (int k = 0; k < row.Length; k++)

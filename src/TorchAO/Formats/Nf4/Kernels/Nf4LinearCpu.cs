@@ -1,5 +1,6 @@
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cpu;
+using TorchAO.Kernels.Cpu.FloatPanels;
 using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using static TorchSharp.torch;
@@ -8,13 +9,16 @@ namespace TorchAO.Formats.Nf4.Kernels;
 
 /// <summary>Floating-point activations times NF4 weights; accumulates in float32.</summary>
 /// <remarks>Scales are decoded row by row: by tensor arithmetic they took a third of a product with one activation row.</remarks>
-internal sealed class Nf4LinearCpu : ILinearKernel<Nf4Tensor>
+internal sealed class Nf4LinearCpu : ILinearKernel<Nf4Tensor>, IKernelOfWays
 {
     /// <inheritdoc/>
     public string Name => "nf4.cpu.linear";
 
     /// <inheritdoc/>
     public string? ReasonToRefuse(in LinearProblem problem) => TableProduct.ReasonToRefuse(problem);
+
+    /// <inheritdoc/>
+    public string WayOf(in LinearProblem problem) => FloatPanelProduct.WayOf(problem);
 
     /// <inheritdoc/>
     public Tensor Run(Tensor input, Nf4Tensor weight, Tensor? bias)

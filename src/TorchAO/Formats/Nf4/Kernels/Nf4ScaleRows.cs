@@ -38,6 +38,7 @@ internal readonly unsafe struct Nf4ScaleRows<TLanes> : IScaleRows
 
     public int Scratch => blocks + Lanes;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public float* Row(long row, float* scratch)
     {
         int unit = blocks / units;

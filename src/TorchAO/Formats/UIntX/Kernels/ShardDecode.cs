@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -16,6 +17,8 @@ namespace TorchAO.Formats.UIntX.Kernels;
 /// </remarks>
 internal static unsafe class ShardDecode
 {
+    private const int MaxShards = 3;
+
     /// <summary>Decodes with the widest vectors that this processor runs at full speed.</summary>
     /// <param name="packed">A row, <c>length / 8 · bits</c> bytes.</param>
     /// <param name="bits">Bits of a code, 1 to 8.</param>
@@ -60,6 +63,7 @@ internal static unsafe class ShardDecode
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide512(byte* packed, int bits, int length, sbyte* codes)
     {
         int eighth = length / 8;
@@ -71,22 +75,69 @@ internal static unsafe class ShardDecode
 
         for (int e = 0; e < 8; e++, codes += eighth)
         {
-            var fields = new Fields(packed, bits, eighth, e);
-            switch (ShardPacking.Widths(bits).Length)
-            {
-                case 1:
-                    Eighth512<OneShard>(fields, bits, eighth, codes);
-                    break;
-                case 2:
-                    Eighth512<TwoShards>(fields, bits, eighth, codes);
-                    break;
-                default:
-                    Eighth512<ThreeShards>(fields, bits, eighth, codes);
-                    break;
-            }
+            Decode512(new Fields(packed, bits, eighth, e), bits, eighth, codes);
         }
     }
 
+    /// <summary>Decodes a part of a row by vectors of 512 bits.</summary>
+    /// <param name="packed">The row.</param>
+    /// <param name="bits">Bits of a code, 1 to 8.</param>
+    /// <param name="length">Codes of the row with the padding; a multiple of 8.</param>
+    /// <param name="begin">The first code of the part.</param>
+    /// <param name="count">Codes of the part.</param>
+    /// <param name="codes">Receives <paramref name="count"/> codes.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Part(byte* packed, int bits, int length, int begin, int count, sbyte* codes)
+    {
+        int eighth = length / 8;
+        while (count > 0)
+        {
+            (int e, int first) = Math.DivRem(begin, eighth);
+            int here = Math.Min(eighth - first, count);
+            Fields fields = new Fields(packed, bits, eighth, e).Skip(first);
+            if (here < Vector512<byte>.Count)
+            {
+                Few512(fields, bits, here, codes);
+            }
+            else
+            {
+                Decode512(fields, bits, here, codes);
+            }
+
+            begin += here;
+            count -= here;
+            codes += here;
+        }
+    }
+
+    // Fewer than a vector: their bytes are copied, because behind them a page may end.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Few512(in Fields fields, int bits, int count, sbyte* codes)
+    {
+        byte* bytes = stackalloc byte[MaxShards * Vector512<byte>.Count];
+        sbyte* decoded = stackalloc sbyte[Vector512<byte>.Count];
+        Decode512(fields.Copy(bytes, count), bits, Vector512<byte>.Count, decoded);
+        Unsafe.CopyBlockUnaligned(codes, decoded, (uint)count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Decode512(in Fields fields, int bits, int count, sbyte* codes)
+    {
+        switch (BitOperations.PopCount((uint)bits))
+        {
+            case 1:
+                Eighth512<OneShard>(fields, bits, count, codes);
+                break;
+            case 2:
+                Eighth512<TwoShards>(fields, bits, count, codes);
+                break;
+            default:
+                Eighth512<ThreeShards>(fields, bits, count, codes);
+                break;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Wide256(byte* packed, int bits, int length, sbyte* codes)
     {
         int eighth = length / 8;
@@ -99,7 +150,7 @@ internal static unsafe class ShardDecode
         for (int e = 0; e < 8; e++, codes += eighth)
         {
             var fields = new Fields(packed, bits, eighth, e);
-            switch (ShardPacking.Widths(bits).Length)
+            switch (BitOperations.PopCount((uint)bits))
             {
                 case 1:
                     Eighth256<OneShard>(fields, bits, eighth, codes);
@@ -116,6 +167,7 @@ internal static unsafe class ShardDecode
 
     // The last vector ends with the eighth and may overlap the one before: it writes the same bytes again. Shifts run over
     // words; what a byte gets from its neighbour, the mask removes.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Eighth512<TShards>(in Fields fields, int bits, int count, sbyte* codes)
         where TShards : struct, IShardCount
     {
@@ -154,6 +206,7 @@ internal static unsafe class ShardDecode
     private static Vector512<byte> Field512(Field field, int i) =>
         (Vector512.Load(field.Bytes + i).AsUInt16() >> field.Shift).AsByte() & Vector512.Create(field.Mask);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Eighth256<TShards>(in Fields fields, int bits, int count, sbyte* codes)
         where TShards : struct, IShardCount
     {
@@ -221,6 +274,19 @@ internal static unsafe class ShardDecode
         public readonly int Shift = shift;
         public readonly byte Mask = mask;
         public readonly int Place = place;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Field At(byte* elsewhere) => new(Bytes == null ? null : elsewhere, Shift, Mask, Place);
+
+        public Field Copy(byte* to, int count)
+        {
+            if (Bytes != null)
+            {
+                Unsafe.CopyBlockUnaligned(to, Bytes, (uint)count);
+            }
+
+            return At(to);
+        }
     }
 
     /// <summary>The fields of one eighth of a row: one to three, the absent ones without an address.</summary>
@@ -231,31 +297,42 @@ internal static unsafe class ShardDecode
         public readonly Field Mid;
         public readonly Field High;
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public Fields(byte* packed, int bits, int eighth, int index)
         {
-            ReadOnlySpan<int> widths = ShardPacking.Widths(bits);
-            Low = Take(ref packed, widths, 0, eighth, index);
-            Mid = Take(ref packed, widths, 1, eighth, index);
-            High = Take(ref packed, widths, 2, eighth, index);
+            int place = 0;
+            Low = Take(ref packed, ref bits, ref place, eighth, index);
+            Mid = Take(ref packed, ref bits, ref place, eighth, index);
+            High = Take(ref packed, ref bits, ref place, eighth, index);
         }
 
-        private static Field Take(ref byte* shard, ReadOnlySpan<int> widths, int i, int eighth, int index)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private Fields(Field low, Field mid, Field high) => (Low, Mid, High) = (low, mid, high);
+
+        /// <summary>Gets the fields of the codes behind the first ones.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Fields Skip(int codes) => new(Low.At(Low.Bytes + codes), Mid.At(Mid.Bytes + codes), High.At(High.Bytes + codes));
+
+        /// <summary>Copies the bytes of a few codes, a vector's room for each field.</summary>
+        public Fields Copy(byte* to, int count) => new(
+            Low.Copy(to, count), Mid.Copy(to + Vector512<byte>.Count, count), High.Copy(to + (2 * Vector512<byte>.Count), count));
+
+        // The widths of shards are the binary digits of the bits of a code, the highest first.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Field Take(ref byte* shard, ref int bits, ref int place, int eighth, int index)
         {
-            if (i >= widths.Length)
+            if (bits == 0)
             {
                 return default;
             }
 
-            int width = widths[i];
-            int place = 0;
-            foreach (int lower in widths[..i])
-            {
-                place += lower;
-            }
-
-            byte* bytes = shard + ((long)(index % width) * eighth);
+            int log = BitOperations.Log2((uint)bits), width = 1 << log;
+            byte* bytes = shard + ((long)(index & (width - 1)) * eighth);
+            var field = new Field(bytes, index >> log << log, (byte)((1 << width) - 1), place);
             shard += (long)width * eighth;
-            return new Field(bytes, index / width * width, (byte)((1 << width) - 1), place);
+            bits -= width;
+            place += width;
+            return field;
         }
     }
 }

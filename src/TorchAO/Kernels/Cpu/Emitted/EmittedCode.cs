@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
 using TorchAO.Runtime.Cpu;
 using TorchAO.Runtime.Memory;
@@ -7,7 +8,7 @@ namespace TorchAO.Kernels.Cpu.Emitted;
 /// <summary>Machine code for the instructions that .NET has no intrinsic for, made at first use.</summary>
 /// <remarks>
 /// Two uses so far: 512-bit sums of byte products (AVX-512 VNNI), and loops whose sums fill all registers, which a compiler would put
-/// into memory. Processors without VNNI get neither. Each kernel that is made here has a twin in intrinsics with the same order of operations, which runs wherever code may not be made;
+/// into memory, which all processors with AVX-512 get. Each kernel that is made here has a twin in intrinsics with the same order of operations, which runs wherever code may not be made;
 /// tests compare the two bit for bit. Functions take the address of one block of arguments by the System V convention.
 /// </remarks>
 internal static class EmittedCode
@@ -22,6 +23,13 @@ internal static class EmittedCode
 
     /// <summary>Gets whether code is made in this process.</summary>
     public static bool IsAvailable => Unavailable is null;
+
+    /// <summary>Gets why there is no code with sums of byte products; <see langword="null"/> where there is.</summary>
+    public static string? ByteProductsUnavailable =>
+        Unavailable ?? (CpuFeatures.HasAvx512Vnni ? null : "this processor has no AVX-512 VNNI");
+
+    /// <summary>Gets whether there is code with sums of byte products.</summary>
+    public static bool HasByteProducts { get; } = ByteProductsUnavailable is null;
 
     /// <summary>Assembles a function and makes it executable.</summary>
     /// <param name="write">Writes the instructions.</param>
@@ -49,9 +57,9 @@ internal static class EmittedCode
             return $"{Variable} is 0";
         }
 
-        if (!CpuFeatures.HasAvx512Vnni)
+        if (!Avx512F.IsSupported)
         {
-            return "this processor has no AVX-512 VNNI";
+            return "this processor has no AVX-512";
         }
 
         _ = ExecutableMemory.TryPlace(Assemble(assembler => assembler.ret()), out string? reason);

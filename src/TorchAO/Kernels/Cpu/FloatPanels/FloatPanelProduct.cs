@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using TorchAO.Kernels.Cpu.Emitted;
@@ -15,12 +16,19 @@ internal static unsafe class FloatPanelProduct
     public const int PieceLength = 256;
 
     /// <summary>The least rows at which decoding into panels beats decoding into registers.</summary>
-    public const int MinRows = 9;
+    public const int MinRows = 6;
 
+    // Decoded rows lie a line farther apart than their length: those of a power of two would share few sets of the cache.
+    private const int RowStride = PieceLength + 16;
     private const nuint Alignment = 64;
 
     /// <summary>Tells whether a product is better done here than row by row.</summary>
-    public static bool Pays(in CpuProblem problem) => problem.M >= MinRows && EmittedCode.IsAvailable;
+    public static bool Pays(in CpuProblem problem) => Pays(problem.M);
+
+    /// <summary>Says which way a kernel goes that asks <see cref="Pays(in CpuProblem)"/>.</summary>
+    public static string WayOf(in LinearProblem problem) => Pays(problem.Rows) ? "in panels" : "row by row";
+
+    private static bool Pays(long rows) => rows >= MinRows && EmittedCode.IsAvailable;
 
     /// <summary>Fills the result.</summary>
     /// <param name="problem">The sizes.</param>
@@ -75,6 +83,7 @@ internal static unsafe class FloatPanelProduct
         public int Tiles;
         public int Length;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             for (int tile = (int)begin; tile < end; tile++)
@@ -103,34 +112,42 @@ internal static unsafe class FloatPanelProduct
         public float* Bias;
         public float* Y;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             const int PanelFloats = PieceLength * FloatTile.Columns;
             nuint sumFloats = (nuint)Problem.M * FloatTile.Columns;
-            float* memory = (float*)NativeMemory.AlignedAlloc(((2 * PanelFloats) + sumFloats) * sizeof(float), Alignment);
-            float* rows = memory, panel = memory + PanelFloats, sums = memory + (2 * PanelFloats);
-            for (long index = begin; index < end; index++)
+            const int RowFloats = RowStride * FloatTile.Columns;
+            float* memory = (float*)NativeMemory.AlignedAlloc((RowFloats + PanelFloats + sumFloats) * sizeof(float), Alignment);
+            float* rows = memory, panel = memory + RowFloats, sums = panel + PanelFloats;
+            try
             {
-                int row = (int)index * FloatTile.Columns, count = Math.Min(FloatTile.Columns, Problem.N - row);
-                NativeMemory.Clear(sums, sumFloats * sizeof(float));
-                for (int k = 0; k < Problem.K; k += PieceLength)
+                for (long index = begin; index < end; index++)
                 {
-                    int length = Math.Min(PieceLength, Problem.K - k);
-                    for (int n = 0; n < count; n++)
+                    int row = (int)index * FloatTile.Columns, count = Math.Min(FloatTile.Columns, Problem.N - row);
+                    NativeMemory.Clear(sums, sumFloats * sizeof(float));
+                    for (int k = 0; k < Problem.K; k += PieceLength)
                     {
-                        Decoder.Decode(row + n, k, length, rows + (n * PieceLength));
+                        int length = Math.Min(PieceLength, Problem.K - k);
+                        for (int n = 0; n < count; n++)
+                        {
+                            Decoder.Decode(row + n, k, length, rows + (n * RowStride));
+                        }
+
+                        PanelColumns.Write<Unchanged>((byte*)rows, RowStride * sizeof(float), count, length, (byte*)panel, step: 1);
+                        AddPiece(panel, k, length, sums);
                     }
 
-                    PanelColumns.Write<Unchanged>((byte*)rows, PieceLength * sizeof(float), count, length, (byte*)panel, step: 1);
-                    AddPiece(panel, k, length, sums);
+                    Store(sums, row, count);
                 }
-
-                Store(sums, row, count);
             }
-
-            NativeMemory.AlignedFree(memory);
+            finally
+            {
+                NativeMemory.AlignedFree(memory);
+            }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void AddPiece(float* panel, int begin, int length, float* sums)
         {
             FloatTile operands = default;
@@ -145,6 +162,7 @@ internal static unsafe class FloatPanelProduct
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Store(float* sums, int row, int count)
         {
             for (int m = 0; m < Problem.M; m++, sums += FloatTile.Columns)

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
@@ -8,6 +9,9 @@ namespace TorchAO.Kernels.Cpu.Gemv;
 internal sealed unsafe class GemvActivations : IDisposable
 {
     private const nuint Alignment = 64;
+
+    // Of the first-level cache, whose rest is for the weight.
+    private const int CachedBytes = 32 << 10;
 
     private readonly GemvShape shape;
     private readonly int length;
@@ -52,6 +56,7 @@ internal sealed unsafe class GemvActivations : IDisposable
     /// <param name="groupSize">Codes of a group.</param>
     /// <param name="offset">What the weight's codes are larger by.</param>
     /// <returns><see langword="null"/> where one is infinite or no number. The caller disposes it.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static GemvActivations? Exact(GemvShape shape, float* from, int length, int groupSize, int offset)
     {
         var activations = new GemvActivations(shape, length, groupSize, offset);
@@ -92,6 +97,7 @@ internal sealed unsafe class GemvActivations : IDisposable
     /// <param name="groupSize">Codes of a group.</param>
     /// <param name="offset">What the weight's codes are larger by.</param>
     /// <returns>The caller disposes it.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static GemvActivations FromCodes(GemvShape shape, sbyte* from, int length, int groupSize, int offset)
     {
         var activations = new GemvActivations(shape, length, groupSize, offset);
@@ -122,21 +128,52 @@ internal sealed unsafe class GemvActivations : IDisposable
         return activations;
     }
 
-    /// <summary>Puts addresses and counts into the operands of a product.</summary>
-    public void Point(GemvArguments* operands)
+    /// <summary>Gets the blocks that a piece of the rows has: as many as stay in the first-level cache while weight rows pass by. One row
+    /// is one piece: what pieces cost, the weight rows that pass by together there have saved already.</summary>
+    public int PieceBlocks
+    {
+        get
+        {
+            if (shape.Rows == 1)
+            {
+                return Math.Max(1, WholeBlocks);
+            }
+
+            long fitting = Math.Max(1, CachedBytes / (shape.UnitActivations * (long)shape.BlockUnits));
+            return (int)Math.Max(BlocksOfGroup, fitting / BlocksOfGroup * BlocksOfGroup);
+        }
+    }
+
+    /// <summary>Gets the whole blocks of a row.</summary>
+    public int WholeBlocks => length / shape.BlockCodes;
+
+    // A piece holds whole groups, where a row has several.
+    private int BlocksOfGroup => groupSize == length ? 1 : Math.Max(1, groupSize / shape.BlockCodes);
+
+    /// <summary>Puts addresses and counts of whole rows into the operands of a product.</summary>
+    public void Point(GemvArguments* operands) => Point(operands, 0, WholeBlocks);
+
+    /// <summary>Puts addresses and counts of a piece of the rows into the operands of a product, which name whole rows of the weight.</summary>
+    /// <param name="operands">The operands.</param>
+    /// <param name="block">The first block, at which a group begins.</param>
+    /// <param name="count">Whole blocks; what is behind the last one goes with it, and so do the zero points.</param>
+    public void Point(GemvArguments* operands, int block, int count)
     {
         int groups = length / groupSize;
-        int tail = length % shape.UnitCodes;
-        operands->X = x;
-        operands->XScales = steps;
-        operands->Initial = initial;
+        bool isLast = block + count == WholeBlocks;
+        int tail = isLast ? length % shape.UnitCodes : 0;
+        operands->Weight += (long)block * shape.BlockUnits * GemvShape.UnitBytes;
+        operands->Scales += groupSize == length ? 0 : shape.GroupsPerUnit > 1 ? block * shape.GroupsPerUnit : block / BlocksOfGroup;
+        operands->X = x + ((long)block * shape.BlockUnits * shape.UnitActivations);
+        operands->XScales = steps + ((long)block * shape.Rows);
+        operands->Initial = initial + ((long)block * shape.Rows * shape.InitialVectors * GemvShape.Lanes);
         operands->Sums = sums;
         operands->SumStride = sumStride * sizeof(float);
-        operands->Blocks = length / shape.BlockCodes;
-        operands->RestUnits = length % shape.BlockCodes / shape.UnitCodes;
+        operands->Blocks = count;
+        operands->RestUnits = isLast ? length % shape.BlockCodes / shape.UnitCodes : 0;
         operands->TailMask = Mask((tail + shape.Vectors - 1) / shape.Vectors);
         operands->TailGroups = Mask(tail / Math.Min(groupSize, shape.UnitCodes));
-        operands->GroupBlocks = groups == 1 ? long.MaxValue : Math.Max(1, groupSize / shape.BlockCodes);
+        operands->GroupBlocks = groups == 1 ? long.MaxValue : BlocksOfGroup;
         operands->ZeroVectors = groups / GemvShape.Lanes;
         operands->ZeroMask = Mask(groups % GemvShape.Lanes);
     }
@@ -155,6 +192,7 @@ internal sealed unsafe class GemvActivations : IDisposable
     private static ulong Mask(int count) => count == 0 ? 0 : ulong.MaxValue >> (64 - count);
 
     // Planes of a block's codes, stride apart, to their places, and the sums of lanes.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void WriteBlock(int m, int block, sbyte* planes, int stride)
     {
         int* first = initial + (((block * shape.Rows) + m) * shape.InitialVectors * (long)GemvShape.Lanes);
@@ -188,6 +226,7 @@ internal sealed unsafe class GemvActivations : IDisposable
         ByteProducts.Add(Vector512<int>.Zero, Vector512<byte>.One, Vector512.Load(codes));
 
     // Low halves of bytes hold the even codes.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void SplitHalves(sbyte* from, sbyte* to)
     {
         for (int i = 0; i < 2; i++)

@@ -18,7 +18,7 @@ internal static unsafe class GemvKernel
     /// <param name="operands">The operands.</param>
     public static void Best(GemvShape shape, GemvArguments operands)
     {
-        if (EmittedCode.IsAvailable)
+        if (EmittedCode.HasByteProducts)
         {
             Emitted(shape, operands);
         }
@@ -31,7 +31,7 @@ internal static unsafe class GemvKernel
     /// <summary>The code made at run time: weight rows together as far as they go, the last ones by themselves.</summary>
     internal static void Emitted(GemvShape shape, GemvArguments operands)
     {
-        int together = GemvShape.WeightRowsFor(shape.Rows);
+        int together = shape.WeightRowsTogether;
         long last = operands.WeightRows % together;
         if (operands.WeightRows > last)
         {

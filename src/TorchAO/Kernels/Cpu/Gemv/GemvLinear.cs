@@ -26,7 +26,7 @@ internal sealed unsafe class GemvLinear<TWeight>(
     public string? ReasonToRefuse(in LinearProblem problem) =>
         CpuProblem.ReasonToRefuse(problem)
         ?? (problem.Rows > maxRows ? $"pays up to {maxRows} rows" : ReasonNotToCut(bits, problem))
-        ?? EmittedCode.Unavailable
+        ?? EmittedCode.ByteProductsUnavailable
         ?? ofInfinite.ReasonToRefuse(problem);
 
     /// <inheritdoc/>

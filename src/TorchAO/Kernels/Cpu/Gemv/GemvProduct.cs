@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using TorchAO.Runtime.Cpu;
 
 namespace TorchAO.Kernels.Cpu.Gemv;
@@ -50,6 +52,7 @@ internal static unsafe class GemvProduct
         public float* Bias;
         public float* Y;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             int groups = Weight.Scales.Columns;
@@ -67,17 +70,49 @@ internal static unsafe class GemvProduct
                 operands.Scales = Weight.Scales.Rows(row, rows, scratch);
                 operands.Zeros = Weight.ZeroPoints?.Rows(row, rows, operands.Scales, scratch + (ChunkRows * groups));
                 operands.WeightRows = rows;
-                for (int part = 0; part < Activations.Length; part++)
-                {
-                    operands.Y = sums + (part * GemvShape.MaxRows * ChunkRows);
-                    Activations[part].Point(&operands);
-                    GemvKernel.Best(Shape with { Rows = Activations[part].Rows }, operands);
-                }
-
+                Multiply(operands, sums);
                 Store(row, rows, sums);
             }
         }
 
+        // Piece by piece, so that activations are read from the first-level cache, all of them with the same piece of the weight.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private readonly void Multiply(in GemvArguments whole, float* sums)
+        {
+            const int PartSums = GemvShape.MaxRows * ChunkRows;
+            float* ofPiece = stackalloc float[PartSums];
+            int piece = Activations[0].PieceBlocks, blocks = Activations[0].WholeBlocks;
+            int block = 0;
+            do
+            {
+                int count = Math.Min(piece, blocks - block);
+                bool isLast = block + count == blocks;
+                for (int part = 0; part < Activations.Length; part++)
+                {
+                    GemvArguments operands = whole;
+                    Activations[part].Point(&operands, block, count);
+                    operands.Y = block == 0 ? sums + (part * PartSums) : ofPiece;
+                    GemvKernel.Best(Shape with { Rows = Activations[part].Rows, HasZeros = Shape.HasZeros && isLast }, operands);
+                    if (block > 0)
+                    {
+                        AddTo(sums + (part * PartSums), ofPiece, Activations[part].Rows * ChunkRows);
+                    }
+                }
+
+                block += count;
+            }
+            while (block < blocks);
+        }
+
+        private static void AddTo(float* sums, float* more, int count)
+        {
+            for (int i = 0; i < count; i += Vector256<float>.Count)
+            {
+                (Vector256.Load(sums + i) + Vector256.Load(more + i)).Store(sums + i);
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Store(long row, int rows, float* sums)
         {
             float* ofOnes = sums + (Problem.M * ChunkRows);

@@ -26,8 +26,12 @@ internal readonly record struct GemvShape(int Bits, int Planes, int Rows, int We
     // 512 codes: sums of products, shifted by a digit, fit 32 bits.
     private const int MaxBlockUnits = 8;
 
-    /// <summary>Gets how many weight rows pass by together where there are enough: sums of four products of rows fill the registers.</summary>
-    public static int WeightRowsFor(int rows) => rows switch { 1 => 4, 2 => 2, _ => 1 };
+    // The others of 32 hold constants.
+    private const int Registers = 28;
+
+    /// <summary>Gets how many weight rows pass by together where there are enough: as many as the registers have room for, because
+    /// activations, which come from the second-level cache, are then loaded once for all of them.</summary>
+    public int WeightRowsTogether => IsRoomFor(4) ? 4 : IsRoomFor(2) ? 2 : 1;
 
     /// <summary>Gets the vectors of 64 codes that a unit unpacks into.</summary>
     public int Vectors => 8 / Bits;
@@ -43,6 +47,10 @@ internal readonly record struct GemvShape(int Bits, int Planes, int Rows, int We
 
     /// <summary>Gets the vectors of sums that a block of an activation row begins with.</summary>
     public int InitialVectors => Bits == 8 ? Planes : 1;
+
+    // Sums and totals of each pair of rows, and the codes.
+    private bool IsRoomFor(int weightRows) =>
+        (weightRows * Rows * (InitialVectors + 1)) + (weightRows * Vectors) <= Registers;
 
     /// <summary>Finds the units of a block and the groups of a unit.</summary>
     /// <param name="bits">Bits of a code.</param>

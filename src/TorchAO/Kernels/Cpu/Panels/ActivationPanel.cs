@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using TorchAO.Runtime.Cpu;
@@ -122,6 +123,7 @@ internal sealed unsafe class ActivationPanel : IDisposable
     }
 
     // Writes one block of one row: four bytes to each quad, whose rows lie next to each other.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Write(PanelTile* operands, int row, int rows, sbyte* from, int quads, CodeOrder order)
     {
         int* to = (int*)operands->X + row;
@@ -144,6 +146,7 @@ internal sealed unsafe class ActivationPanel : IDisposable
         public int Offset;
         public int* Infinite;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             PanelBlocks blocks = Panel.Blocks;
@@ -168,6 +171,7 @@ internal sealed unsafe class ActivationPanel : IDisposable
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly bool TryWriteValues(float* x, sbyte* digits, int tile, int row, int block)
         {
             int* sums = stackalloc int[FixedPoint.Planes];
@@ -187,6 +191,7 @@ internal sealed unsafe class ActivationPanel : IDisposable
             return true;
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void WriteCodes(sbyte* x, sbyte* padded, int tile, int row, int block)
         {
             var from = new ReadOnlySpan<sbyte>(x, Panel.Blocks.LengthOf(block));

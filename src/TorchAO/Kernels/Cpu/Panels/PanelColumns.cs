@@ -17,6 +17,7 @@ internal static unsafe class PanelColumns
     /// <param name="quads">Quads.</param>
     /// <param name="to">The first quad of the panel.</param>
     /// <param name="step">The distance of quads in the panel, in quads.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Write<TTransform>(byte* from, long stride, int rows, int quads, byte* to, int step)
         where TTransform : struct, IByteTransform
     {
@@ -55,6 +56,7 @@ internal static unsafe class PanelColumns
     /// <param name="rows">Rows; the last one stands for those that are missing.</param>
     /// <param name="bytes">Bytes of the quad that are there, 0 to 3; nothing behind them is read, and 0 writes nothing.</param>
     /// <param name="to">The quad in the panel.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void WriteRest<TTransform>(byte* from, long stride, int rows, int bytes, byte* to)
         where TTransform : struct, IByteTransform
     {
@@ -75,6 +77,8 @@ internal static unsafe class PanelColumns
     public static byte* To(byte* to, int quad, int step = 1) => to + ((long)quad * step * PanelTile.Columns * 4);
 
     // 16 rows of 16 quads: pairs of quads, then of pairs, then of fours, then of eights change places.
+    [SkipLocalsInit]
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Transpose<TTransform>(byte* from, long stride, int first, int last, byte* to, int step)
         where TTransform : struct, IByteTransform
     {

@@ -25,7 +25,7 @@ internal sealed unsafe class PanelGemm<TWeight, TPanel>(
     public string? ReasonToRefuse(in LinearProblem problem) =>
         CpuProblem.ReasonToRefuse(problem)
         ?? ReasonNotToCut(problem)
-        ?? EmittedCode.Unavailable
+        ?? EmittedCode.ByteProductsUnavailable
         ?? ofInfinite.ReasonToRefuse(problem);
 
     /// <inheritdoc/>

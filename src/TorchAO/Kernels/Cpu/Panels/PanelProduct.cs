@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using TorchAO.Runtime.Cpu;
@@ -46,10 +47,15 @@ internal static unsafe class PanelProduct
         where TPanel : struct, IWeightPanel
     {
         sbyte* ones = (sbyte*)NativeMemory.Alloc((nuint)blocks.InFeatures);
-        new Span<sbyte>(ones, blocks.InFeatures).Fill(1);
-        ActivationPanel panel = ActivationPanel.FromCodes(ones, 1, blocks, TPanel.Order, TPanel.Offset, hasSums);
-        NativeMemory.Free(ones);
-        return panel;
+        try
+        {
+            new Span<sbyte>(ones, blocks.InFeatures).Fill(1);
+            return ActivationPanel.FromCodes(ones, 1, blocks, TPanel.Order, TPanel.Offset, hasSums);
+        }
+        finally
+        {
+            NativeMemory.Free(ones);
+        }
     }
 
     private struct Job<TPanel> : IRowJob
@@ -64,6 +70,7 @@ internal static unsafe class PanelProduct
         public float* Bias;
         public float* Y;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
             PanelBlocks blocks = X.Blocks;
@@ -77,22 +84,28 @@ internal static unsafe class PanelProduct
             tile.Scales = (float*)(memory + panelBytes);
             tile.Zeros = Weight.HasZeros ? (float*)(memory + panelBytes + scaleBytes) : null;
             float* sums = (float*)(memory + panelBytes + (2 * scaleBytes));
-            for (long panel = begin; panel < end; panel++)
+            try
             {
-                new Span<byte>(sums, checked((int)sumBytes)).Clear();
-                int row = (int)panel * PanelTile.Columns;
-                int rows = Math.Min(PanelTile.Columns, OutFeatures - row);
-                for (int block = 0; block < blocks.Count; block += piece)
+                for (long panel = begin; panel < end; panel++)
                 {
-                    AddPiece(&tile, row, rows, block, Math.Min(piece, blocks.Count - block), sums);
+                    new Span<byte>(sums, checked((int)sumBytes)).Clear();
+                    int row = (int)panel * PanelTile.Columns;
+                    int rows = Math.Min(PanelTile.Columns, OutFeatures - row);
+                    for (int block = 0; block < blocks.Count; block += piece)
+                    {
+                        AddPiece(&tile, row, rows, block, Math.Min(piece, blocks.Count - block), sums);
+                    }
+
+                    Store(sums, row, rows);
                 }
-
-                Store(sums, row, rows);
             }
-
-            NativeMemory.AlignedFree(memory);
+            finally
+            {
+                NativeMemory.AlignedFree(memory);
+            }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void AddPiece(PanelTile* tile, int row, int rows, int block, int count, float* sums)
         {
             float* zeros = tile->Zeros;
@@ -140,6 +153,7 @@ internal static unsafe class PanelProduct
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Store(float* sums, int row, int rows)
         {
             float* ofOnes = sums + ((long)X.Rows * PanelTile.Columns);

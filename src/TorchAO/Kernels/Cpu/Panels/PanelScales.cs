@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace TorchAO.Kernels.Cpu.Panels;
 
 /// <summary>Scales and zero points of weight rows as columns of a panel.</summary>
@@ -11,6 +13,7 @@ internal static unsafe class PanelScales
     /// <param name="block">The first block.</param>
     /// <param name="blocks">Blocks.</param>
     /// <param name="to">Receives <c>[blocks][Columns]</c>.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Write(in FloatRows source, PanelBlocks cut, long row, int rows, int block, int blocks, float* to)
     {
         float* scratch = stackalloc float[source.Columns];
@@ -21,6 +24,7 @@ internal static unsafe class PanelScales
     }
 
     /// <summary>Writes one value a group of one row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Write(float* ofGroups, PanelBlocks cut, int column, int block, int blocks, float* to)
     {
         float* place = to + column;

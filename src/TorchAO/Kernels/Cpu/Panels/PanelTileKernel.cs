@@ -13,7 +13,7 @@ internal static unsafe class PanelTileKernel
     /// <param name="rows">Activation rows, at most <see cref="PanelTile.MaxRows"/>.</param>
     public static void Best(PanelTile* tile, int rows)
     {
-        if (EmittedCode.IsAvailable)
+        if (EmittedCode.HasByteProducts)
         {
             PanelTileCode.For(rows, tile->XScales != null, tile->Zeros != null)(tile);
         }

@@ -1,5 +1,6 @@
 using TorchAO.Formats.UIntX;
 using TorchAO.Formats.UIntX.Kernels;
+using TorchAO.Tests.Kernels;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -28,6 +29,31 @@ public sealed unsafe class ShardDecodeTests
             Assert.Equal(expected, Decode(ShardDecode.Wide256, packed, bits, length));
             Assert.Equal(expected, Decode(ShardDecode.Wide512, packed, bits, length));
             Assert.Equal(expected, Decode(ShardDecode.Best, packed, bits, length));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(AllBits))]
+    public void Any_part_of_a_row_is_decoded_and_nothing_is_read_behind_the_row(int bits)
+    {
+        var random = new Random(bits);
+        foreach (int length in new[] { 8, 64, 288, 512, 1376, 2048 })
+        {
+            byte[] codes = [.. Enumerable.Range(0, length).Select(_ => (byte)random.Next(1 << bits))];
+            using Tensor row = tensor(codes);
+            using Tensor rows = row.view(1, length);
+            using Tensor packed = ShardPacking.Pack(rows, bits);
+            using var guarded = new GuardedOperands(packed.bytes.ToArray());
+            foreach ((int begin, int count) in new[] { (0, length), (0, 1), (length - 1, 1), (length / 3, length / 2), (length / 2, Math.Min(256, length / 2)) })
+            {
+                sbyte[] part = new sbyte[count];
+                fixed (sbyte* to = part)
+                {
+                    ShardDecode.Part((byte*)guarded[0], bits, length, begin, count, to);
+                }
+
+                Assert.Equal(codes.Skip(begin).Take(count).Select(code => (sbyte)(code - (1 << (bits - 1)))), part);
+            }
         }
     }
 
