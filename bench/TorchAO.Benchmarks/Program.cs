@@ -53,6 +53,20 @@ if (args is [DecodeStep, string target, string layers, string histories, _, ..])
     return;
 }
 
+const string CudaGemm = "cuda-gemm";
+if (args is [CudaGemm, string output, string commit, string rows, _, ..])
+{
+    string command = $"TorchAO.Benchmarks {string.Join(' ', args)}";
+    string table = CudaGemmTable.Measure(
+        command, commit, [.. rows.Split(',').Select(text => long.Parse(text, CultureInfo.InvariantCulture))],
+        [.. args[4..].Select(text => text.Split('x')).Select(sides => (
+            long.Parse(sides[0], CultureInfo.InvariantCulture), long.Parse(sides[1], CultureInfo.InvariantCulture)))]);
+    Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(output))!);
+    File.WriteAllText(output, table);
+    Console.Write(table);
+    return;
+}
+
 // In this process, because a generated one would not carry the native boot.
 IConfig config = DefaultConfig.Instance
     .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance))

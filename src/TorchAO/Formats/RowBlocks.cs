@@ -1,4 +1,5 @@
 using TorchAO.Primitives;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace TorchAO.Formats;
@@ -10,15 +11,19 @@ internal static class RowBlocks
     /// <summary>The most elements a block may have: 4 MB of float32, which with its temporaries stays in a core's cache.</summary>
     public const long Elements = 1 << 20;
 
+    // On a GPU a block must be worth the launches of its steps: 64 MB of float32.
+    private const long ElementsOnDevice = 1 << 24;
+
     /// <summary>Computes a matrix block by block.</summary>
     /// <param name="rows">N, rows of the result.</param>
     /// <param name="columns">Elements that a row takes on the way; decides how many rows a block has.</param>
     /// <param name="step">Computes the rows from a first one (first argument) and a count (second argument).</param>
+    /// <param name="elements">Elements of a block.</param>
     /// <returns>The result, N rows of what <paramref name="step"/> makes. The caller disposes it.</returns>
-    public static Tensor Compute(long rows, long columns, Func<long, long, Tensor> step)
+    public static Tensor Compute(long rows, long columns, Func<long, long, Tensor> step, long elements = Elements)
     {
         using IDisposable noGradient = no_grad();
-        long block = Math.Max(1, Elements / Math.Max(1, columns));
+        long block = Math.Max(1, elements / Math.Max(1, columns));
         if (rows <= block)
         {
             return step(0, rows);
@@ -47,7 +52,7 @@ internal static class RowBlocks
         {
             using Tensor rows = matrix.narrow(0, start, count);
             return step(rows);
-        });
+        }, ElementsOf(matrix));
 
     /// <summary>Computes a matrix from another and its parameters, block by block.</summary>
     /// <param name="matrix">The other matrix, <c>[N, …]</c>.</param>
@@ -61,12 +66,14 @@ internal static class RowBlocks
             using Tensor rows = matrix.narrow(0, start, count);
             using QParams parameters = Narrow(qparams, start, count);
             return step(rows, parameters);
-        });
+        }, ElementsOf(matrix));
 
     /// <summary>Cuts rows out of the parameters; what all rows share stays as it is.</summary>
     /// <returns>Views. The caller disposes them.</returns>
     public static QParams Narrow(QParams qparams, long start, long count) =>
         new(Narrow(qparams.Scale, start, count), qparams.ZeroPoint is { } zero ? Narrow(zero, start, count) : null);
+
+    private static long ElementsOf(Tensor matrix) => matrix.device_type == DeviceType.CUDA ? ElementsOnDevice : Elements;
 
     private static Tensor Narrow(Tensor parameters, long start, long count) =>
         parameters.size(0) == 1 ? parameters.alias() : parameters.narrow(0, start, count);

@@ -1,5 +1,6 @@
 using TorchAO.Formats.Codebook.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cuda.Gemm;
 using TorchAO.Tensors;
 
 namespace TorchAO.Formats.Codebook;
@@ -17,9 +18,13 @@ internal sealed class CodebookFormat : Format<CodebookTensor>
 
     public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new CodebookWeightOnlyHandler()];
 
-    protected override IReadOnlyList<ILinearKernel<CodebookTensor>> LinearKernels { get; } = [new CodebookLinearCpu()];
+    protected override IReadOnlyList<ILinearKernel<CodebookTensor>> LinearKernels { get; } =
+        [new CodebookLinearCpu(), new DequantizedLinear<CodebookTensor>("codebook.cuda.dequantize", LookOnDevice)];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new CodebookGrid(4, 1, inFeatures);
 
     public override QuantizedTensor Read(StoredTensor stored) => CodebookTensor.Read(stored);
+
+    private static StoredCodes LookOnDevice(CodebookTensor weight) =>
+        new(weight.QData, CodeLayout.Stream, weight.Bits, CodeValue.Codebook, weight.Scale) { Codebook = weight.Codebook };
 }

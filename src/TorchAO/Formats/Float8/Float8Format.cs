@@ -1,6 +1,7 @@
 using TorchAO.Formats.Float8.Kernels;
 using TorchAO.Kernels;
 using TorchAO.Kernels.Cuda;
+using TorchAO.Kernels.Cuda.Gemm;
 using TorchAO.Runtime.Libtorch;
 using TorchAO.Tensors;
 
@@ -11,6 +12,11 @@ internal sealed class Float8Format : Format<Float8Tensor>
 {
     /// <summary>The name in files and reports.</summary>
     public const string FormatName = "float8";
+
+    // Measured on an H200: from here on a pass that dequantizes, and libtorch's product after it, are faster.
+    private const int GemmRows = 1024;
+
+    private static readonly DequantizedLinear<Float8Tensor> Dequantized = new("float8.cuda.dequantize", LookOnDevice);
 
     public override string Name => FormatName;
 
@@ -27,6 +33,12 @@ internal sealed class Float8Format : Format<Float8Tensor>
     [
         new Float8LinearCpu(),
         new CudaGemvLinear<Float8Tensor>("float8.cuda.gemv", LookCuda),
+        new WeightOnlyGemm<Float8Tensor>("float8.cuda.gemm", GemmRows, LookOnDevice, Dequantized),
+        new DynamicCodesLinear<Float8Tensor>(
+            "float8.cuda.scaled_mm", ScalarTypes.Float8E4M3, LookOnDevice, ScaledProduct.ReasonToRefuse, ScaledProduct.Run, Dequantized),
+        new DynamicCodesLinear<Float8Tensor>(
+            "float8.cuda.gemm_float8", ScalarTypes.Float8E4M3, LookOnDevice, CodesGemm.ReasonToRefuse, CodesGemm.Run, Dequantized),
+        Dequantized,
     ];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Float8Grid(
@@ -36,4 +48,8 @@ internal sealed class Float8Format : Format<Float8Tensor>
 
     private static CudaWeight LookCuda(Float8Tensor weight) => new(
         weight.QData.dtype == ScalarTypes.Float8E4M3 ? CudaCode.E4M3 : CudaCode.E5M2, weight.Shape, weight.QData, weight.Scale);
+
+    private static StoredCodes LookOnDevice(Float8Tensor weight) => new(
+        weight.QData, CodeLayout.Bytes, 8,
+        weight.QData.dtype == ScalarTypes.Float8E4M3 ? CodeValue.Float8E4M3 : CodeValue.Float8E5M2, weight.Scale);
 }

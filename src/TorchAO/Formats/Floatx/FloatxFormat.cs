@@ -1,5 +1,6 @@
 using TorchAO.Formats.Floatx.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cuda.Gemm;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 
@@ -17,9 +18,13 @@ internal sealed class FloatxFormat : Format<FloatxTensor>
 
     public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new FPXWeightOnlyHandler()];
 
-    protected override IReadOnlyList<ILinearKernel<FloatxTensor>> LinearKernels { get; } = [new FloatxLinearCpu()];
+    protected override IReadOnlyList<ILinearKernel<FloatxTensor>> LinearKernels { get; } =
+        [new FloatxLinearCpu(), new DequantizedLinear<FloatxTensor>("floatx.cuda.dequantize", LookOnDevice)];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new FloatxGrid(new FloatxType(3, 2));
 
     public override QuantizedTensor Read(StoredTensor stored) => FloatxTensor.Read(stored);
+
+    private static StoredCodes LookOnDevice(FloatxTensor weight) =>
+        new(weight.QData, CodeLayout.Stream, weight.Type.Bits, CodeValue.Table, weight.Scale) { Table = weight.Type.Values() };
 }

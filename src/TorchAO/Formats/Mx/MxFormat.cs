@@ -1,5 +1,6 @@
 using TorchAO.Formats.Mx.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cuda.Gemm;
 using TorchAO.Numerics;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
@@ -19,7 +20,8 @@ internal sealed class MxFormat : Format<MxTensor>
 
     public override IReadOnlyList<IQuantizeHandler> Handlers { get; } = [new MxWeightOnlyHandler()];
 
-    protected override IReadOnlyList<ILinearKernel<MxTensor>> LinearKernels { get; } = [new MxLinearCpu()];
+    protected override IReadOnlyList<ILinearKernel<MxTensor>> LinearKernels { get; } =
+        [new MxLinearCpu(), new DequantizedLinear<MxTensor>("mx.cuda.dequantize", LookOnDevice)];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new MxGrid(
         MxElementType.Float8E4M3,
@@ -27,4 +29,7 @@ internal sealed class MxFormat : Format<MxTensor>
         ScaleRounding.Floor);
 
     public override QuantizedTensor Read(StoredTensor stored) => MxTensor.Read(stored);
+
+    private static StoredCodes LookOnDevice(MxTensor weight) =>
+        new(weight.QData, CodeLayout.Stream, weight.Element.Bits, CodeValue.Table, weight.Scale) { Table = weight.Element.Values };
 }

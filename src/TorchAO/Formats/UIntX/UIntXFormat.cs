@@ -1,5 +1,6 @@
 using TorchAO.Formats.UIntX.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cuda.Gemm;
 using TorchAO.Tensors;
 
 namespace TorchAO.Formats.UIntX;
@@ -23,10 +24,17 @@ internal sealed class UIntXFormat : Format<UIntXTensor>
             new Int8DynamicActivationIntxWeightHandler(),
         ];
 
-    protected override IReadOnlyList<ILinearKernel<UIntXTensor>> LinearKernels { get; } = [new UIntXLinearCpu()];
+    protected override IReadOnlyList<ILinearKernel<UIntXTensor>> LinearKernels { get; } =
+        [new UIntXLinearCpu(), new DequantizedLinear<UIntXTensor>("uintx.cuda.dequantize", LookOnDevice)];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new UIntXGrid(
         UsualBits, inFeatures % UsualGroupSize == 0 ? UsualGroupSize : inFeatures, UIntXGrid.Unsigned(UsualBits));
 
     public override QuantizedTensor Read(StoredTensor stored) => UIntXTensor.Read(stored);
+
+    private static StoredCodes LookOnDevice(UIntXTensor weight) => new(
+        weight.QData, weight.Bits == 8 ? CodeLayout.Bytes : CodeLayout.Shards, weight.Bits, CodeValue.Unsigned, weight.Scale)
+    {
+        ZeroPoint = weight.ZeroPoint,
+    };
 }

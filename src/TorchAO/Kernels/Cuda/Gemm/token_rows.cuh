@@ -1,0 +1,78 @@
+// What kernels share that round activations row by row: eight numbers at a time, and the range of a row.
+//
+// Defines: IN the number of the type of x.
+#pragma once
+
+#include "numbers.cuh"
+
+#define THREADS 256
+
+typedef Number<IN> In;
+
+struct Eight { float value[8]; };
+
+__device__ __forceinline__ Eight load8(const void* x, long long index)
+{
+    Eight eight;
+#if IN == F32
+    float4 a = ((const float4*)x)[index * 2], b = ((const float4*)x)[index * 2 + 1];
+    eight.value[0] = a.x; eight.value[1] = a.y; eight.value[2] = a.z; eight.value[3] = a.w;
+    eight.value[4] = b.x; eight.value[5] = b.y; eight.value[6] = b.z; eight.value[7] = b.w;
+#else
+    uint4 packed = ((const uint4*)x)[index];
+    u32 words[4] = {packed.x, packed.y, packed.z, packed.w};
+    for (int i = 0; i < 4; i++)
+    {
+        eight.value[2 * i] = In::low(words[i]);
+        eight.value[2 * i + 1] = In::high(words[i]);
+    }
+#endif
+    return eight;
+}
+
+// As the type of x holds it.
+__device__ __forceinline__ float rounded(float value) { return In::widen(In::narrow(value)); }
+
+// The smallest and the largest number of a row, with zero between them; what is not a number is left out.
+struct Range { float low, high; };
+
+__device__ __forceinline__ float largest_of_block(float value)
+{
+    __shared__ float partial[THREADS / 32];
+    for (int offset = 16; offset > 0; offset /= 2)
+    {
+        value = fmaxf(value, __shfl_xor_sync(0xFFFFFFFFu, value, offset));
+    }
+
+    __syncthreads(); // what was here before has been read
+    if (threadIdx.x % 32 == 0)
+    {
+        partial[threadIdx.x / 32] = value;
+    }
+
+    __syncthreads();
+    value = partial[threadIdx.x % (THREADS / 32)];
+    for (int offset = THREADS / 64; offset > 0; offset /= 2)
+    {
+        value = fmaxf(value, __shfl_xor_sync(0xFFFFFFFFu, value, offset));
+    }
+
+    return value;
+}
+
+__device__ __forceinline__ Range row_range(const void* x, long long row, long long k)
+{
+    float negative = 0.0f, positive = 0.0f;
+    for (long long i = threadIdx.x; i < k / 8; i += THREADS)
+    {
+        Eight eight = load8(x, row * (k / 8) + i);
+        for (int j = 0; j < 8; j++)
+        {
+            negative = fmaxf(negative, -eight.value[j]);
+            positive = fmaxf(positive, eight.value[j]);
+        }
+    }
+
+    Range range = {-largest_of_block(negative), largest_of_block(positive)};
+    return range;
+}
