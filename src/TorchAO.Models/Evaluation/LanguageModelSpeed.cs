@@ -87,7 +87,7 @@ public sealed class LanguageModelSpeed : IDisposable
         }
 
         cache.Truncate(promptTokens);
-        if (DecodeOnDevice() is { } chained)
+        if (NewTokens > 0 && DecodeOnDevice() is { } chained)
         {
             return chained;
         }

@@ -83,9 +83,10 @@ public sealed class MxTensorTests
     {
         var problem = new TorchAO.Kernels.LinearProblem(DeviceType.CPU, ScalarType.Float32, 1, 8, 64, 16);
 
-        Assert.Equal(
-            "reference (mx.cpu.linear: block size 16 is not a multiple of 32)",
-            BuiltInFormats.Catalog.Format("mx").Explain(problem).ToString());
+        Assert.StartsWith(
+            "reference (mx.cpu.linear: block size 16 is not a multiple of 32;",
+            BuiltInFormats.Catalog.Format("mx").Explain(problem).ToString(),
+            StringComparison.Ordinal);
     }
 
     [Fact]
