@@ -7,8 +7,11 @@ namespace TorchAO.Kernels.Cpu.Gemv;
 /// <summary>Few activation rows times a weight of small integers, a chunk of weight rows after the other over all cores.</summary>
 internal static unsafe class GemvProduct
 {
-    // Weight rows of a chunk: while activation rows beyond the first four pass by, they stay in the second-level cache.
-    private const int ChunkRows = 8;
+    // Weight rows of a chunk: while activation rows beyond the first four pass by, they stay in the second-level cache. A chunk has a
+    // cost of its own, about that of eight rows of a thousand features, so that short rows go by in longer chunks.
+    private const int LeastRows = 8;
+    private const int MostRows = 64;
+    private const int FeaturesOfChunk = 1 << 16;
 
     /// <summary>Fills the result.</summary>
     /// <param name="problem">The sizes.</param>
@@ -28,10 +31,13 @@ internal static unsafe class GemvProduct
         float* scale,
         float* zero,
         float* bias,
-        float* y) =>
-        ParallelRows.Run(problem.N, Math.Max(ChunkRows, problem.RowsPerWorker), new Job
+        float* y)
+    {
+        int chunkRows = Math.Clamp(FeaturesOfChunk / problem.K / LeastRows * LeastRows, LeastRows, MostRows);
+        ParallelRows.Run(problem.N, Math.Max(chunkRows, problem.RowsPerWorker), new Job
         {
             Problem = problem,
+            ChunkRows = chunkRows,
             Weight = weight,
             Shape = shape,
             Activations = activations,
@@ -40,10 +46,12 @@ internal static unsafe class GemvProduct
             Bias = bias,
             Y = y,
         });
+    }
 
     private struct Job : IRowJob
     {
         public CpuProblem Problem;
+        public int ChunkRows;
         public GemvWeight Weight;
         public GemvShape Shape;
         public GemvActivations[] Activations;
@@ -79,8 +87,8 @@ internal static unsafe class GemvProduct
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Multiply(in GemvArguments whole, float* sums)
         {
-            const int PartSums = GemvShape.MaxRows * ChunkRows;
-            float* ofPiece = stackalloc float[PartSums];
+            int partSums = GemvShape.MaxRows * ChunkRows;
+            float* ofPiece = stackalloc float[partSums];
             int piece = Activations[0].PieceBlocks, blocks = Activations[0].WholeBlocks;
             int block = 0;
             do
@@ -91,11 +99,11 @@ internal static unsafe class GemvProduct
                 {
                     GemvArguments operands = whole;
                     Activations[part].Point(&operands, block, count);
-                    operands.Y = block == 0 ? sums + (part * PartSums) : ofPiece;
+                    operands.Y = block == 0 ? sums + (part * partSums) : ofPiece;
                     GemvKernel.Best(Shape with { Rows = Activations[part].Rows, HasZeros = Shape.HasZeros && isLast }, operands);
                     if (block > 0)
                     {
-                        AddTo(sums + (part * PartSums), ofPiece, Activations[part].Rows * ChunkRows);
+                        AddTo(sums + (part * partSums), ofPiece, Activations[part].Rows * ChunkRows);
                     }
                 }
 
