@@ -135,6 +135,7 @@ public sealed class KeyValueCache : IDisposable
         if (graphLayers is null || !graphLayers.SequenceEqual(now, ReferenceEqualityComparer.Instance))
         {
             Graph?.Dispose();
+            (Graph, graphLayers) = (null, null); // recording may fail
             Graph = DecodeGraph.Record(model, config, this, out graphObstacle);
             graphLayers = now;
         }

@@ -47,6 +47,7 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
     public long CountDecodeBytes() => this.CountBytes() - (Config.IsTied ? 0 : model.TableBytes);
 
     /// <summary>Says how a step behind a cache would run now: as fused kernels, or module by module and why.</summary>
+    /// <remarks>On a GPU the first call for a cache records the graph of the step, as its first step would.</remarks>
     /// <param name="cache">The cache; there is none when the whole text is read at once.</param>
     /// <param name="tokens">How many new tokens of each sequence.</param>
     public DecodePath ExplainDecode(KeyValueCache? cache, int tokens = 1)

@@ -25,7 +25,15 @@ internal sealed class DecodeGraph : IDisposable
         launches = [.. recorder.Launches, choice];
         using CudaStream stream = CudaStream.Create(device);
         scores = CudaGraph.Capture(stream, () => LaunchAll(launches.SkipLast(1), stream));
-        chain = CudaGraph.Capture(stream, () => LaunchAll(launches, stream));
+        try
+        {
+            chain = CudaGraph.Capture(stream, () => LaunchAll(launches, stream));
+        }
+        catch
+        {
+            scores.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Gets how many kernels a step launches.</summary>

@@ -1,5 +1,6 @@
 using TorchAO.Formats.BitNet.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cuda;
 using TorchAO.Kernels.Cuda.Gemm;
 using TorchAO.Tensors;
 

@@ -32,7 +32,7 @@ internal sealed class Float8Format : Format<Float8Tensor>
     protected override IReadOnlyList<ILinearKernel<Float8Tensor>> LinearKernels { get; } =
     [
         new Float8LinearCpu(),
-        new CudaGemvLinear<Float8Tensor>("float8.cuda.gemv", LookCuda),
+        new CudaGemvLinear<Float8Tensor>("float8.cuda.gemv", weight => new(LookOnDevice(weight), weight.Shape)),
         new WeightOnlyGemm<Float8Tensor>("float8.cuda.gemm", GemmRows, LookOnDevice, Dequantized),
         new DynamicCodesLinear<Float8Tensor>(
             "float8.cuda.scaled_mm", ScalarTypes.Float8E4M3, LookOnDevice, ScaledProduct.ReasonToRefuse, ScaledProduct.Run, Dequantized),
@@ -45,9 +45,6 @@ internal sealed class Float8Format : Format<Float8Tensor>
         ScalarTypes.Float8E4M3, Float8Granularity.PerRow);
 
     public override QuantizedTensor Read(StoredTensor stored) => Float8Tensor.Read(stored);
-
-    private static CudaWeight LookCuda(Float8Tensor weight) => new(
-        weight.QData.dtype == ScalarTypes.Float8E4M3 ? CudaCode.E4M3 : CudaCode.E5M2, weight.Shape, weight.QData, weight.Scale);
 
     private static StoredCodes LookOnDevice(Float8Tensor weight) => new(
         weight.QData, CodeLayout.Bytes, 8,

@@ -1,5 +1,6 @@
 using TorchAO.Formats.Floatx.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cuda;
 using TorchAO.Kernels.Cuda.Gemm;
 using TorchAO.Primitives;
 using TorchAO.Tensors;

@@ -21,12 +21,10 @@ internal sealed class HalfFormat : Format<HalfTensor>
     protected override IReadOnlyList<ILinearKernel<HalfTensor>> LinearKernels { get; } =
     [
         new HalfLinearCpu(),
-        new CudaGemvLinear<HalfTensor>("half.cuda.gemv", LookCuda, "one product of 16-bit weights is libtorch's"),
+        new CudaGemvLinear<HalfTensor>("half.cuda.gemv", weight => CudaWeight.OfTensor(weight.QData), "one product of 16-bit weights is libtorch's"),
     ];
 
     public override IQuantizationGrid CreateGrid(long inFeatures) => new HalfGrid(ScalarType.BFloat16);
 
     public override QuantizedTensor Read(StoredTensor stored) => HalfTensor.Read(stored);
-
-    private static CudaWeight LookCuda(HalfTensor weight) => CudaWeight.OfTensor(weight.QData);
 }

@@ -44,7 +44,7 @@ internal sealed class Int4Format : Format<Int4Tensor>
         new DynamicGemv<Int4Tensor>("int4.cpu.gemv_int8", 4, GemvRowsOfCodes, Look),
         new DynamicPanelGemm<Int4Tensor, Int4Columns>("int4.cpu.gemm_int8", (weight, blocks) => new(weight, blocks)),
         new Int4LinearCpu(),
-        new CudaGemvLinear<Int4Tensor>("int4.cuda.gemv", LookCuda),
+        new CudaGemvLinear<Int4Tensor>("int4.cuda.gemv", weight => new(LookOnDevice(weight), weight.Shape)),
         new WeightOnlyGemm<Int4Tensor>("int4.cuda.gemm", GemmRows, LookOnDevice, Dequantized),
         new RoundedWeightOnlyGemm<Int4Tensor>("int4.cuda.gemm_int8", LookOnDevice),
         Dequantized,
@@ -54,9 +54,6 @@ internal sealed class Int4Format : Format<Int4Tensor>
         inFeatures % UsualGroupSize == 0 ? UsualGroupSize : inFeatures, MappingType.Asymmetric);
 
     public override QuantizedTensor Read(StoredTensor stored) => Int4Tensor.Read(stored);
-
-    private static CudaWeight LookCuda(Int4Tensor weight) =>
-        new(CudaCode.Int4, weight.Shape, weight.QData, weight.Scale, weight.ZeroPoint);
 
     private static StoredCodes LookOnDevice(Int4Tensor weight) =>
         new(weight.QData, CodeLayout.Nibbles, 4, CodeValue.Unsigned, weight.Scale) { ZeroPoint = weight.ZeroPoint };

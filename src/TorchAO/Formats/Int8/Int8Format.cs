@@ -41,7 +41,7 @@ internal sealed class Int8Format : Format<Int8Tensor>
         new DynamicGemv<Int8Tensor>("int8.cpu.gemv_int8", 8, GemvRowsOfCodes, Look),
         new DynamicPanelGemm<Int8Tensor, Int8Columns>("int8.cpu.gemm_int8", (weight, blocks) => new(weight, blocks)),
         new Int8LinearCpu(),
-        new CudaGemvLinear<Int8Tensor>("int8.cuda.gemv", LookCuda),
+        new CudaGemvLinear<Int8Tensor>("int8.cuda.gemv", weight => new(LookOnDevice(weight), weight.Shape)),
         new WeightOnlyGemm<Int8Tensor>("int8.cuda.gemm", GemmRows, LookOnDevice, Dequantized),
         new DynamicCodesLinear<Int8Tensor>(
             "int8.cuda.gemm_int8", ScalarType.Int8, LookOnDevice, CodesGemm.ReasonToRefuse, CodesGemm.Run, Dequantized),
@@ -53,8 +53,6 @@ internal sealed class Int8Format : Format<Int8Tensor>
     public override IQuantizationGrid CreateGrid(long inFeatures) => new Int8Grid(inFeatures);
 
     public override QuantizedTensor Read(StoredTensor stored) => Int8Tensor.Read(stored);
-
-    private static CudaWeight LookCuda(Int8Tensor weight) => new(CudaCode.Int8, weight.Shape, weight.QData, weight.Scale);
 
     private static StoredCodes LookOnDevice(Int8Tensor weight) =>
         new(weight.QData, CodeLayout.Bytes, 8, CodeValue.Signed, weight.Scale);

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using TorchAO.Formats.Nf4.Kernels;
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cuda;
 using TorchAO.Kernels.Cuda.Gemm;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Memory;

@@ -18,8 +18,6 @@ public sealed class CudaAttention : ICudaLaunch
     private const int LeastSplits = 4;
 
     private static readonly ConcurrentDictionary<string, CudaKernel> Kernels = new();
-    private static readonly Lazy<CudaSource> Source = new(
-        () => CudaSource.FromResource(typeof(CudaAttention).Assembly, "Kernels/Cuda/attend.cu"));
 
     private readonly CudaAttentionTensors tensors;
     private readonly CudaKernel kernel;
@@ -100,7 +98,7 @@ public sealed class CudaAttention : ICudaLaunch
             CultureInfo.InvariantCulture,
             $"-DACT={(int)CudaNumbers.Of(tensors.Projected.dtype)} -DHEAD={shape.HeadSize} -DGROUP={shape.Heads / shape.KeyValueHeads} " +
             $"-DNORM={(tensors.QueryGain is null ? 0 : 1)} -DCACHE={(int)code} -DCACHE_SCALE={(int)scale} -DCACHE_GROUP={group} -DWARPS={warps}");
-        return Kernels.GetOrAdd(options, text => new CudaKernel(Source.Value.With(text.Split(' ')), "attend"));
+        return Kernels.GetOrAdd(options, static text => DeviceKernels.Kernel("attend.cu", "attend", text.Split(' ')));
     }
 
     private static CacheSide Side(IReadOnlyList<Tensor> components) => new()

@@ -26,7 +26,7 @@ public sealed class CudaEmbedding : ICudaLaunch
         ArgumentNullException.ThrowIfNull(hidden);
         operands = (table, tokens, hidden);
         CudaNumber activation = CudaNumbers.Of(hidden.dtype);
-        kernel = CudaTokens.Kernel("embed", activation, (int)table.Code, table.ScaleNumber ?? activation, table.ZeroPointKind);
+        kernel = CudaTokens.Kernel("embed", activation, (int)table.Code, table.ScaleNumber ?? activation, table.ZeroKind);
         grid = new Dim3((table.InFeatures + Threads - 1) / Threads, checked((int)tokens.size(0)));
         arguments = new Arguments
         {
@@ -36,9 +36,13 @@ public sealed class CudaEmbedding : ICudaLaunch
             Hidden = TensorMemory.DeviceAddress(hidden),
             Tokens = TensorMemory.DeviceAddress(tokens),
             Width = table.InFeatures,
-            Group = table.GroupSize == 0 ? table.InFeatures : table.GroupSize,
+            Group = table.InFeatures / table.Groups,
+            ScaleStride = table.ScaleStride,
         };
     }
+
+    /// <summary>Gets what the kernel is given.</summary>
+    internal Arguments Settled => arguments;
 
     /// <inheritdoc/>
     public void Launch(CudaStream stream)
@@ -47,8 +51,9 @@ public sealed class CudaEmbedding : ICudaLaunch
         GC.KeepAlive(operands.Table);
     }
 
+    /// <summary><c>EmbedArguments</c> of <c>tokens.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
-    private struct Arguments
+    internal struct Arguments
     {
         public nint Codes;
         public nint Scale;
@@ -57,5 +62,7 @@ public sealed class CudaEmbedding : ICudaLaunch
         public nint Tokens;
         public int Width;
         public int Group;
+        public int ScaleStride;
+        public int Reserved;
     }
 }

@@ -45,13 +45,13 @@ internal sealed class CudaGemvLinear<TWeight>(string name, Func<TWeight, CudaWei
     public Tensor Run(Tensor input, TWeight weight, Tensor? bias)
     {
         CudaWeight operand = look(weight);
-        using Tensor? converted = bias is null || bias.dtype == input.dtype ? null : bias.to(input.dtype);
+        using Tensor? converted = DeviceKernels.Bias(bias, input.dtype);
         Tensor output = empty([input.size(0), operand.OutFeatures], dtype: input.dtype, device: input.device);
         CudaDevice device = CudaDevice.Of(input);
         var launch = new GemvLaunch(device, new GemvProduct
         {
             Weights = [operand],
-            Biases = bias is null ? null : [converted ?? bias],
+            Biases = converted is null ? null : [converted],
             Input = input,
             Output = output,
         });

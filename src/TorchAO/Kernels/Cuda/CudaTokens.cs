@@ -7,13 +7,11 @@ namespace TorchAO.Kernels.Cuda;
 internal static class CudaTokens
 {
     private static readonly ConcurrentDictionary<(string Options, string Entry), CudaKernel> Kernels = new();
-    private static readonly Lazy<CudaSource> Source = new(
-        () => CudaSource.FromResource(typeof(CudaTokens).Assembly, "Kernels/Cuda/tokens.cu"));
 
     /// <summary>Gets a kernel for some types.</summary>
     public static CudaKernel Kernel(string entry, CudaNumber activation, int table, CudaNumber scale, CudaZeroPoint zeroPoint)
     {
         string options = $"-DACT={(int)activation} -DTABLE={table} -DSCALE={(int)scale} -DZERO={(int)zeroPoint}";
-        return Kernels.GetOrAdd((options, entry), key => new CudaKernel(Source.Value.With(key.Options.Split(' ')), key.Entry));
+        return Kernels.GetOrAdd((options, entry), static key => DeviceKernels.Kernel("tokens.cu", key.Entry, key.Options.Split(' ')));
     }
 }

@@ -8,21 +8,23 @@ namespace TorchAO.Kernels.Cuda;
 public sealed class CudaWeight
 {
     private readonly Tensor codes;
-    private readonly Tensor? scale;
-    private readonly Tensor? zeroPoint;
+    private readonly StoredCodes? stored;
 
-    /// <summary>Looks at a weight.</summary>
-    /// <param name="code">What a code is.</param>
+    /// <summary>Looks at codes with scales.</summary>
+    /// <param name="stored">Signed bytes, nibbles or float8.</param>
     /// <param name="shape">N and K.</param>
-    /// <param name="codes">The codes.</param>
-    /// <param name="scale">Scales <c>[N, groups]</c>, or one; <see langword="null"/> where codes are values.</param>
-    /// <param name="zeroPoint"><c>[N, groups]</c>: the values of the middle code in the type of the scales, or the codes of value 0 in
-    /// uint8; <see langword="null"/> where the middle code stands for 0.</param>
-    internal CudaWeight(CudaCode code, IReadOnlyList<long> shape, Tensor codes, Tensor? scale = null, Tensor? zeroPoint = null)
+    /// <exception cref="ArgumentException">Codes of another kind.</exception>
+    internal CudaWeight(StoredCodes stored, IReadOnlyList<long> shape)
+        : this(CodeOf(stored), stored.Codes, shape)
     {
-        (Code, this.codes, this.scale, this.zeroPoint) = (code, codes, scale, zeroPoint);
+        this.stored = stored;
+        Groups = checked((int)stored.Scale.size(1));
+    }
+
+    private CudaWeight(CudaCode code, Tensor codes, IReadOnlyList<long> shape)
+    {
+        (Code, this.codes, Groups) = (code, codes, 1);
         (OutFeatures, InFeatures) = (checked((int)shape[0]), checked((int)shape[1]));
-        Groups = scale is null ? 1 : checked((int)scale.size(1));
     }
 
     /// <summary>Looks at a weight in 16-bit floating point.</summary>
@@ -32,7 +34,7 @@ public sealed class CudaWeight
     {
         ArgumentNullException.ThrowIfNull(weight);
         return weight.dim() == 2 && weight.is_contiguous() && weight.dtype is ScalarType.BFloat16 or ScalarType.Float16
-            ? new CudaWeight(CudaCode.Half, weight.shape, weight)
+            ? new CudaWeight(CudaCode.Half, weight, weight.shape)
             : throw new ArgumentException(
                 $"got {TensorMemory.Describe(weight)}, expected a contiguous matrix in BFloat16 or Float16.", nameof(weight));
     }
@@ -44,7 +46,7 @@ public sealed class CudaWeight
     public int InFeatures { get; }
 
     /// <summary>Gets the bytes that one product reads.</summary>
-    public long Bytes => Size(codes) + Size(scale) + Size(zeroPoint);
+    public long Bytes => Size(codes) + Size(stored?.Scale) + Size(stored?.ZeroPoint);
 
     /// <summary>Gets what a code is.</summary>
     internal CudaCode Code { get; }
@@ -53,39 +55,34 @@ public sealed class CudaWeight
     internal int Groups { get; }
 
     /// <summary>Gets the features that share a scale; 0 where a row has one scale and no zero point, which can be applied at the end.</summary>
-    internal int GroupSize => Groups == 1 && zeroPoint is null ? 0 : InFeatures / Groups;
+    internal int GroupSize => Groups == 1 && ZeroKind == CudaZeroPoint.None ? 0 : InFeatures / Groups;
 
-    /// <summary>Gets what zero points are; the values of <c>ZERO</c> in kernel files.</summary>
-    internal CudaZeroPoint ZeroPointKind => zeroPoint switch
-    {
-        null => CudaZeroPoint.None,
-        { dtype: ScalarType.Byte } => CudaZeroPoint.Code,
-        _ => CudaZeroPoint.Value,
-    };
+    /// <summary>Gets what zero points are.</summary>
+    internal CudaZeroPoint ZeroKind => stored?.ZeroKind ?? CudaZeroPoint.None;
 
-    /// <summary>Gets whether all rows share one scale.</summary>
-    internal bool IsPerTensor => scale is not null && scale.size(0) == 1 && OutFeatures != 1;
+    /// <summary>Gets how many scales lie between those of a row and of the next; 0 where all rows share one.</summary>
+    internal int ScaleStride => stored?.ScaleStride ?? 0;
 
-    /// <summary>Gets the type of scales; that of activations where there are none.</summary>
-    internal CudaNumber? ScaleNumber => scale is null ? null : CudaNumbers.Find(scale.dtype);
+    /// <summary>Gets the type of scales; <see langword="null"/> where there are none or kernels do not have it.</summary>
+    internal CudaNumber? ScaleNumber => stored is null ? null : CudaNumbers.Find(stored.Scale.dtype);
 
     /// <summary>Gets the address of the codes.</summary>
     internal nint Codes => TensorMemory.DeviceAddress(codes);
 
     /// <summary>Gets the address of the scales, or 0.</summary>
-    internal nint Scale => scale is null ? 0 : TensorMemory.DeviceAddress(scale);
+    internal nint Scale => AddressOf(stored?.Scale);
 
     /// <summary>Gets the address of the zero points, or 0.</summary>
-    internal nint ZeroPoint => zeroPoint is null ? 0 : TensorMemory.DeviceAddress(zeroPoint);
+    internal nint ZeroPoint => AddressOf(stored?.ZeroPoint);
 
     /// <summary>Says why products with activations of a type cannot be computed, or <see langword="null"/> if they can.</summary>
     /// <param name="activation">The type of activations.</param>
     public string? ReasonToRefuse(ScalarType activation) => ReasonToRefuse(activation, InFeatures, InFeatures / Groups) ?? this switch
     {
         _ when Code == CudaCode.Half && codes.dtype != activation => $"the weight is {codes.dtype}, the activations are {activation}",
-        _ when scale is not null && ScaleNumber is null => $"scales in {scale.dtype}",
-        _ when zeroPoint is not null && zeroPoint.dtype != ScalarType.Byte && zeroPoint.dtype != scale!.dtype =>
-            $"zero points in {zeroPoint.dtype} beside scales in {scale.dtype}",
+        _ when stored is not null && ScaleNumber is null => $"scales in {stored.Scale.dtype}",
+        _ when ZeroKind == CudaZeroPoint.Value && stored!.ZeroPoint!.dtype != stored.Scale.dtype =>
+            $"zero points in {stored.ZeroPoint.dtype} beside scales in {stored.Scale.dtype}",
         _ => null,
     };
 
@@ -98,6 +95,18 @@ public sealed class CudaWeight
             $"groups of {groupSize}, expected a power of two from 32 on, or rows",
         _ => null,
     };
+
+    private static CudaCode CodeOf(StoredCodes stored) => (stored.Layout, stored.Value) switch
+    {
+        (CodeLayout.Bytes, CodeValue.Signed) => CudaCode.Int8,
+        (CodeLayout.Nibbles, CodeValue.Unsigned) => CudaCode.Int4,
+        (CodeLayout.Bytes, CodeValue.Float8E4M3) => CudaCode.E4M3,
+        (CodeLayout.Bytes, CodeValue.Float8E5M2) => CudaCode.E5M2,
+        _ => throw new ArgumentException(
+            $"got {stored.Value} codes in {stored.Layout}, expected signed bytes, nibbles or float8.", nameof(stored)),
+    };
+
+    private static nint AddressOf(Tensor? tensor) => tensor is null ? 0 : TensorMemory.DeviceAddress(tensor);
 
     private static long Size(Tensor? tensor) => tensor is null ? 0 : tensor.numel() * tensor.element_size();
 }

@@ -1,6 +1,6 @@
 namespace TorchAO.Kernels.Cuda;
 
-/// <summary>What zero points are; the values of <c>ZERO</c> in kernel files.</summary>
+/// <summary>What zero points are; the values of <c>ZERO</c> and of <c>zero_kind</c> in kernel files.</summary>
 internal enum CudaZeroPoint
 {
     /// <summary>There are none: the middle code stands for 0.</summary>
@@ -10,5 +10,8 @@ internal enum CudaZeroPoint
     Value = 1,
 
     /// <summary>The codes of the value 0, a byte each.</summary>
-    Code = 2,
+    Byte = 2,
+
+    /// <summary>The codes of the value 0, an int32 each.</summary>
+    Int32 = 3,
 }

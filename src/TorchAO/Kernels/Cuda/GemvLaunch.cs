@@ -94,9 +94,9 @@ public sealed class GemvLaunch : ICudaLaunch
     {
         CudaNumber activation = CudaNumbers.Of(product.Input.dtype), scale = weight.ScaleNumber ?? activation;
         return new GemvVariant(
-            activation, weight.Code, scale, weight.GroupSize, weight.ZeroPointKind, CudaNumbers.Of(product.Output.dtype),
+            activation, weight.Code, scale, weight.GroupSize, weight.ZeroKind, CudaNumbers.Of(product.Output.dtype),
             product.Gain is not null, product.Epilogue, rows == 1, blocking,
-            GemvVariant.PieceOf(weight.Code, scale, weight.GroupSize, weight.ZeroPointKind, weight.InFeatures, blocking.RowBytes));
+            GemvVariant.PieceOf(weight.Code, scale, weight.GroupSize, weight.ZeroKind, weight.InFeatures, blocking.RowBytes));
     }
 
     private GemvArguments Arguments(in GemvVariant variant, int first, int rows)
@@ -145,7 +145,7 @@ public sealed class GemvLaunch : ICudaLaunch
             + (nint)(((firstRow * product.Output.stride(0)) + column) * product.Output.element_size()),
         OutFeatures = weight.OutFeatures,
         FirstTile = firstTile,
-        ScaleStep = weight.IsPerTensor ? 0 : 1,
+        ScaleStep = weight.ScaleStride == 0 ? 0 : 1,
     };
 
     private static int Tiles(int rows, int rowsOfTile) => (rows + rowsOfTile - 1) / rowsOfTile;

@@ -43,5 +43,5 @@ public sealed record GemvProduct
 
     // What all weights of a launch must have in common.
     private static (CudaCode, int, int, CudaZeroPoint, CudaNumber?) Kind(CudaWeight weight) =>
-        (weight.Code, weight.InFeatures, weight.GroupSize, weight.ZeroPointKind, weight.ScaleNumber);
+        (weight.Code, weight.InFeatures, weight.GroupSize, weight.ZeroKind, weight.ScaleNumber);
 }

@@ -29,7 +29,6 @@ internal readonly record struct GemvVariant(
     int Piece)
 {
     private static readonly ConcurrentDictionary<GemvVariant, CudaKernel> Kernels = new();
-    private static readonly Lazy<CudaSource> Source = new(() => CudaSource.FromResource(typeof(GemvVariant).Assembly, "Kernels/Cuda/gemv.cu"));
 
     /// <summary>Gets the weight rows of a tile.</summary>
     public int RowsOfTile => 16 * Blocking.Tiles;
@@ -54,7 +53,7 @@ internal readonly record struct GemvVariant(
         CudaCode code, CudaNumber scale, int groupSize, CudaZeroPoint zeroPoint, int inFeatures, int rowBytes)
     {
         int chunkFeatures = rowBytes * 8 / BitsOf(code), scaleBytes = scale == CudaNumber.Float32 ? 4 : 2;
-        if (groupSize == 0 || groupSize > chunkFeatures || zeroPoint == CudaZeroPoint.Code)
+        if (groupSize == 0 || groupSize > chunkFeatures || zeroPoint is CudaZeroPoint.Byte or CudaZeroPoint.Int32)
         {
             return 0;
         }
@@ -80,11 +79,12 @@ internal readonly record struct GemvVariant(
     }
 
     /// <summary>Gets the kernel; compiled at its first launch.</summary>
-    public CudaKernel Kernel() => Kernels.GetOrAdd(this, variant => new CudaKernel(Source.Value.With(variant.Options()), "gemv"));
+    public CudaKernel Kernel() => Kernels.GetOrAdd(this, static variant => DeviceKernels.Kernel("gemv.cu", "gemv", variant.Options()));
 
     private int Chunks(int inFeatures) => (inFeatures + ChunkFeatures - 1) / ChunkFeatures;
 
-    private string[] Options() =>
+    /// <summary>Gets the options of the compiler.</summary>
+    public string[] Options() =>
     [
         $"-DACT={(int)Activation}", $"-DCODE={(int)Code}", $"-DSCALE={(int)Scale}", $"-DGROUP={GroupSize}",
         $"-DZERO={(int)ZeroPoint}", $"-DOUT={(int)Output}", $"-DNORM={(HasNorm ? 1 : 0)}", $"-DEPILOGUE={(int)Epilogue}",

@@ -1,7 +1,7 @@
 // Rows of a cache of keys or values: eight numbers of a row at a time, and the row of a new token. Needs ACT, HEAD, CACHE,
 // CACHE_SCALE, CACHE_GROUP.
 #pragma once
-#include "device.cuh"
+#include "torchao.cuh"
 
 // Keys or values of one layer, [B, KV, capacity, ...] each.
 struct CacheSide
@@ -57,6 +57,7 @@ struct CacheVector
 #elif CACHE == 1
             out[e] = rounded<ACT>((float)(signed char)(words[e / 4] >> (8 * (e % 4))) * scale);
 #elif CACHE == 2
+            // A cache holds no NaN, so that shifts and a power of two do what decode_e4m3 does.
             const u32 code = words[e / 4] >> (8 * (e % 4));
             const float number = __uint_as_float((code & 0x80) << 24 | (code & 0x7F) << 20) * 0x1p120f;
             out[e] = rounded<ACT>(number * scale);

@@ -1,6 +1,6 @@
 // Codes of weights as pairs of 16-bit numbers, exactly, for tensor cores. Needs ACT, CODE and ROW.
 #pragma once
-#include "device.cuh"
+#include "torchao.cuh"
 
 #define CODE_HALF 0
 #define CODE_INT8 1

@@ -5,13 +5,13 @@
 //   ACT     TYPE_BF16, TYPE_F16, TYPE_F32: type of hidden states
 //   TABLE   0 numbers of type ACT; 1 int8, 2 int4 (low half first), 3 float8 e4m3, 4 float8 e5m2
 //   SCALE   TYPE_* of the table's scales
-//   ZERO    0 none; 1 values of the middle code; 2 codes of the value 0, a byte each
+//   ZERO    0 none; 1 values of the middle code; 2, 3 codes of the value 0, a byte or an int32 each
 // Variant: -DACT=1 -DTABLE=0 -DSCALE=1 -DZERO=0
 // Variant: -DACT=2 -DTABLE=1 -DSCALE=2 -DZERO=0
 // Variant: -DACT=1 -DTABLE=2 -DSCALE=1 -DZERO=1
 // Variant: -DACT=1 -DTABLE=2 -DSCALE=1 -DZERO=2
-// Variant: -DACT=0 -DTABLE=3 -DSCALE=0 -DZERO=0
-#include "device.cuh"
+// Variant: -DACT=3 -DTABLE=3 -DSCALE=3 -DZERO=0
+#include "torchao.cuh"
 
 struct EmbedArguments
 {
@@ -22,6 +22,8 @@ struct EmbedArguments
     const int* tokens;
     int width;
     int group;
+    int scale_stride; // 0 where all rows share one scale
+    int reserved;
 };
 
 __device__ __forceinline__ float table_number(const EmbedArguments& a, long long row, int i)
@@ -29,7 +31,7 @@ __device__ __forceinline__ float table_number(const EmbedArguments& a, long long
 #if TABLE == 0
     return load_number<ACT>(a.codes, row * a.width + i);
 #else
-    const long long group = (row * a.width + i) / a.group;
+    const long long group = row * a.scale_stride + i / a.group;
     const float scale = load_number<SCALE>(a.scale, group);
     float code;
 #if TABLE == 1
@@ -38,11 +40,13 @@ __device__ __forceinline__ float table_number(const EmbedArguments& a, long long
     const u8 byte = a.codes[row * ((a.width + 1) / 2) + i / 2];
     code = (float)(i % 2 ? byte >> 4 : byte & 15) - 8;
 #else
-    const u32 byte = a.codes[row * a.width + i], sign = (byte & 0x80) << 24;
-    code = TABLE == 3 ? __uint_as_float(sign | (byte & 0x7F) << 20) * 0x1p120f : __uint_as_float(sign | (byte & 0x7F) << 21) * 0x1p112f;
+    const u32 byte = a.codes[row * a.width + i];
+    code = TABLE == 3 ? decode_e4m3(byte) : decode_e5m2(byte);
 #endif
 #if ZERO == 2
     return (code + 8 - (float)((const u8*)a.zero)[group]) * scale;
+#elif ZERO == 3
+    return (code + 8 - (float)((const int*)a.zero)[group]) * scale;
 #else
     return code * scale + (ZERO ? load_number<SCALE>(a.zero, group) : 0.0f);
 #endif

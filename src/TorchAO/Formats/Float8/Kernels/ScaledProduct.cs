@@ -1,4 +1,5 @@
 using TorchAO.Kernels;
+using TorchAO.Kernels.Cuda;
 using TorchAO.Kernels.Cuda.Gemm;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Cuda;
@@ -19,10 +20,10 @@ internal static class ScaledProduct
 
     /// <summary>Says why the product of a problem's codes cannot be computed here, or <see langword="null"/> if it can.</summary>
     public static string? ReasonToRefuse(in LinearProblem problem) =>
-        KernelNumbers.ReasonToRefuse(problem)
+        DeviceKernels.ReasonToRefuse(problem)
         ?? TokenRounding.ReasonToRefuse(problem)
         ?? (problem.ActivationType != ScalarType.BFloat16 ? $"gives BFloat16, not {problem.ActivationType}"
-        : problem.Rows <= OwnRows && KernelNumbers.HopperAbsence is null ? $"pays from {OwnRows + 1} rows"
+        : problem.Rows <= OwnRows && DeviceKernels.HopperAbsence is null ? $"pays from {OwnRows + 1} rows"
         : problem.OutFeatures % SideMultiple != 0 ? $"out_features {problem.OutFeatures} is no multiple of {SideMultiple}"
         : CudaDevice.All.FirstOrDefault(device => device.ComputeCapability.CompareTo((8, 9)) < 0) is { } old
             ? $"is made for compute capability 8.9 and newer; {old} has {old.ComputeCapability.Major}.{old.ComputeCapability.Minor}"
@@ -37,7 +38,7 @@ internal static class ScaledProduct
         bool isPerTensor = tokenScale.numel() == 1 && rowScale.numel() == 1;
         Tensor left = isPerTensor ? tokenScale.reshape([]) : tokenScale.reshape(-1, 1).expand(input.size(0), 1).contiguous();
         Tensor right = isPerTensor ? rowScale.reshape([]) : rowScale.reshape(1, -1).expand(1, codes.size(0)).contiguous();
-        Tensor? converted = KernelNumbers.Bias(bias, ScalarType.BFloat16);
+        Tensor? converted = DeviceKernels.Bias(bias, ScalarType.BFloat16);
         return Operator.Find("aten::_scaled_mm")
             .Call(rounded, codes.t(), left, right, converted, OperatorArgument.None, ScalarType.BFloat16, true)
             .MoveToOuterDisposeScope();

@@ -19,9 +19,9 @@ internal static class CodesGemm
 
     /// <summary>Says why the product of a problem's codes cannot be computed here, or <see langword="null"/> if it can.</summary>
     public static string? ReasonToRefuse(in LinearProblem problem) =>
-        KernelNumbers.ReasonToRefuse(problem)
+        DeviceKernels.ReasonToRefuse(problem)
         ?? TokenRounding.ReasonToRefuse(problem)
-        ?? KernelNumbers.HopperAbsence
+        ?? DeviceKernels.HopperAbsence
         ?? (problem.Activation?.Target.Storage == ScalarTypes.Float8E5M2 ? "multiplies int8 or e4m3fn codes, not e5m2"
         : problem.GroupSize != problem.InFeatures ? "takes one scale a row" : null);
 
@@ -35,11 +35,11 @@ internal static class CodesGemm
     public static Tensor Run(Tensor input, Tensor codes, Tensor scale, Tensor? bias, ActivationScheme scheme)
     {
         (long m, long n, long k) = (input.size(0), codes.size(0), codes.size(1));
-        CudaStream stream = KernelNumbers.StreamOf(input);
+        CudaStream stream = DeviceKernels.StreamOf(input);
         GemmShape shape = GemmShape.Choose(m, n, (k + StepK - 1) / StepK, StepCosts, stream.Device.MultiprocessorCount);
         (Tensor rounded, Tensor scales) = TokenRounding.Run(input, scheme);
         using Tensor roundedOwner = rounded, scalesOwner = scales;
-        using Tensor? converted = KernelNumbers.Bias(bias, input.dtype);
+        using Tensor? converted = DeviceKernels.Bias(bias, input.dtype);
         Tensor output = empty([m, n], dtype: input.dtype, device: input.device);
         var arguments = new GemmLaunch.Arguments
         {
@@ -57,10 +57,10 @@ internal static class CodesGemm
             TokenStride = scales.numel() == 1 ? 0 : 1,
         };
         int stageBytes = GemmLaunch.StageBytes(shape.Tokens, 1, StepK);
-        CudaKernel kernel = Kernels.GetOrAdd((shape.Tokens, input.dtype, scheme.Target.IsFloat, scale.dtype), static key => KernelNumbers.Kernel(
-            "codes_gemm.cu", "codes_gemm", $"-DTOKENS={key.Tokens}",
+        CudaKernel kernel = Kernels.GetOrAdd((shape.Tokens, input.dtype, scheme.Target.IsFloat, scale.dtype), static key => DeviceKernels.Kernel(
+            "Gemm/codes_gemm.cu", "codes_gemm", $"-DTOKENS={key.Tokens}",
             $"-DSTAGES={GemmLaunch.Stages(key.Tokens, GemmLaunch.StageBytes(key.Tokens, 1, StepK))}",
-            $"-DOUT={KernelNumbers.Of(key.Output)}", $"-DCODES={(key.IsFloat ? 80 : 8)}", $"-DSCALE={KernelNumbers.Of(key.Scale)}"));
+            $"-DOUT={(int)CudaNumbers.Of(key.Output)}", $"-DCODES={(key.IsFloat ? 80 : 8)}", $"-DSCALE={(int)CudaNumbers.Of(key.Scale)}"));
         GemmLaunch.Run(kernel, stream, shape, stageBytes, ref arguments);
         return output;
     }

@@ -14,7 +14,7 @@ internal sealed class DequantizedLinear<TWeight>(string name, Func<TWeight, Stor
     public string Name => name;
 
     /// <inheritdoc/>
-    public string? ReasonToRefuse(in LinearProblem problem) => KernelNumbers.ReasonToRefuse(problem);
+    public string? ReasonToRefuse(in LinearProblem problem) => DeviceKernels.ReasonToRefuse(problem);
 
     /// <inheritdoc/>
     public Tensor Run(Tensor input, TWeight weight, Tensor? bias)
@@ -22,7 +22,7 @@ internal sealed class DequantizedLinear<TWeight>(string name, Func<TWeight, Stor
         StoredCodes stored = look(weight);
         using Tensor? owned = stored.Owned;
         using Tensor values = Dequantizer.Run(stored, weight.Shape[0], weight.Shape[1], input.dtype);
-        using Tensor? converted = KernelNumbers.Bias(bias, input.dtype);
+        using Tensor? converted = DeviceKernels.Bias(bias, input.dtype);
         return nn.functional.linear(input, values, converted);
     }
 }

@@ -37,16 +37,16 @@ internal static class Dequantizer
             RowBytes = checked((int)weight.Codes.size(1)),
             Group = group,
             ScaleStride = weight.ScaleStride,
-            ScaleType = weight.Scale.dtype == ScalarType.Byte ? KernelNumbers.Exponents : KernelNumbers.Of(weight.Scale.dtype),
-            ZeroKind = weight.ZeroKind,
-            ZeroType = weight.ZeroKind == 1 ? KernelNumbers.Of(weight.ZeroPoint!.dtype) : 0,
+            ScaleType = weight.Scale.dtype == ScalarType.Byte ? (int)CudaNumber.Exponent : (int)CudaNumbers.Of(weight.Scale.dtype),
+            ZeroKind = (int)weight.ZeroKind,
+            ZeroType = weight.ZeroKind == CudaZeroPoint.Value ? (int)CudaNumbers.Of(weight.ZeroPoint!.dtype) : 0,
             EntryLength = weight.Codebook is { } entries ? checked((int)entries.shape[^1]) : 0,
             GroupShift = BitOperations.IsPow2(group) ? BitOperations.Log2((uint)group) : -1,
         };
-        CudaKernel kernel = Kernels.GetOrAdd((type, weight.Bits, weight.Layout, weight.Value), static key => KernelNumbers.Kernel(
-            "dequantize.cu", "dequantize", $"-DOUT={KernelNumbers.Of(key.Type)}", $"-DBITS={key.Bits}",
+        CudaKernel kernel = Kernels.GetOrAdd((type, weight.Bits, weight.Layout, weight.Value), static key => DeviceKernels.Kernel(
+            "Gemm/dequantize.cu", "dequantize", $"-DOUT={(int)CudaNumbers.Of(key.Type)}", $"-DBITS={key.Bits}",
             $"-DLAYOUT={(int)key.Layout}", $"-DVALUE={(int)key.Value}"));
-        Launch(kernel, KernelNumbers.StreamOf(values), arguments, weight);
+        Launch(kernel, DeviceKernels.StreamOf(values), arguments, weight);
         GC.KeepAlive(weight); // the addresses are its tensors'
         return values;
     }

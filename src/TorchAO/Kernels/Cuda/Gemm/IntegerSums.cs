@@ -22,7 +22,7 @@ internal static class IntegerSums
 
     /// <summary>Says why the product of a problem's codes cannot be computed here, or <see langword="null"/> if it can.</summary>
     public static string? ReasonToRefuse(in LinearProblem problem) =>
-        KernelNumbers.ReasonToRefuse(problem)
+        DeviceKernels.ReasonToRefuse(problem)
         ?? TokenRounding.ReasonToRefuse(problem)
         ?? (problem.Activation?.Target.Storage != ScalarType.Int8 ? "multiplies int8 codes"
         : problem.GroupSize != problem.InFeatures ? "takes one scale a row"
@@ -36,7 +36,7 @@ internal static class IntegerSums
         using DisposeScope scope = NewDisposeScope();
         (Tensor rounded, Tensor scales) = TokenRounding.Run(input, scheme);
         Tensor sums = Operator.Find("aten::_int_mm").Call(rounded, codes.t());
-        Tensor? converted = KernelNumbers.Bias(bias, input.dtype);
+        Tensor? converted = DeviceKernels.Bias(bias, input.dtype);
         Tensor output = empty([input.size(0), codes.size(0)], dtype: input.dtype, device: input.device);
         var arguments = new Arguments
         {
@@ -47,11 +47,11 @@ internal static class IntegerSums
             Y = TensorMemory.DeviceAddress(output),
             N = checked((int)codes.size(0)),
             ScaleStride = scale.numel() == 1 ? 0 : 1,
-            ScaleType = KernelNumbers.Of(scale.dtype),
+            ScaleType = (int)CudaNumbers.Of(scale.dtype),
         };
         int blocks = (arguments.N + (Threads * OutputsAThread) - 1) / (Threads * OutputsAThread);
-        Kernels.GetOrAdd(input.dtype, static type => KernelNumbers.Kernel("scale_sums.cu", "scale_sums", $"-DOUT={KernelNumbers.Of(type)}"))
-            .Launch(KernelNumbers.StreamOf(input), arguments, new Dim3(blocks, checked((int)input.size(0))), Threads);
+        Kernels.GetOrAdd(input.dtype, static type => DeviceKernels.Kernel("Gemm/scale_sums.cu", "scale_sums", $"-DOUT={(int)CudaNumbers.Of(type)}"))
+            .Launch(DeviceKernels.StreamOf(input), arguments, new Dim3(blocks, checked((int)input.size(0))), Threads);
         return output.MoveToOuterDisposeScope();
     }
 

@@ -58,7 +58,7 @@ internal static class TokenRounding
             M = checked((int)input.size(0)),
         };
         bool rounds = !scheme.Target.IsFloat && arithmetic.ScaleType == input.dtype && input.dtype != ScalarType.Float32;
-        CudaStream stream = KernelNumbers.StreamOf(input);
+        CudaStream stream = DeviceKernels.StreamOf(input);
         if (needsAmax)
         {
             Kernel(input.dtype, scheme.Target.Storage, rounds, isAmax: true).Launch(stream, arguments, Math.Min(arguments.M, AmaxBlocks), Threads);
@@ -70,8 +70,8 @@ internal static class TokenRounding
     }
 
     private static CudaKernel Kernel(ScalarType input, ScalarType codes, bool rounds, bool isAmax) =>
-        Kernels.GetOrAdd((input, codes, rounds, isAmax), static key => KernelNumbers.Kernel(
-            "token_codes.cu", key.IsAmax ? "token_amax" : "token_codes", $"-DIN={KernelNumbers.Of(key.Input)}",
+        Kernels.GetOrAdd((input, codes, rounds, isAmax), static key => DeviceKernels.Kernel(
+            "Gemm/token_codes.cu", key.IsAmax ? "token_amax" : "token_codes", $"-DIN={(int)CudaNumbers.Of(key.Input)}",
             $"-DCODES={(key.Codes == ScalarType.Int8 ? 8 : key.Codes == ScalarTypes.Float8E4M3 ? 80 : 52)}", $"-DROUNDS={(key.Rounds ? 1 : 0)}"));
 
     [StructLayout(LayoutKind.Sequential)]

@@ -50,10 +50,10 @@ internal static class TokenValues
             Max = (float)scheme.Target.Max,
         };
         bool rounds = !isAsymmetric && arithmetic.ScaleType == input.dtype && input.dtype != ScalarType.Float32;
-        CudaKernel kernel = Kernels.GetOrAdd((input.dtype, isAsymmetric, rounds), static key => KernelNumbers.Kernel(
-            "token_values.cu", "token_values", $"-DIN={KernelNumbers.Of(key.Input)}", $"-DASYMMETRIC={(key.IsAsymmetric ? 1 : 0)}",
+        CudaKernel kernel = Kernels.GetOrAdd((input.dtype, isAsymmetric, rounds), static key => DeviceKernels.Kernel(
+            "Gemm/token_values.cu", "token_values", $"-DIN={(int)CudaNumbers.Of(key.Input)}", $"-DASYMMETRIC={(key.IsAsymmetric ? 1 : 0)}",
             $"-DROUNDS={(key.Rounds ? 1 : 0)}"));
-        kernel.Launch(KernelNumbers.StreamOf(input), arguments, checked((int)input.size(0)), Threads);
+        kernel.Launch(DeviceKernels.StreamOf(input), arguments, checked((int)input.size(0)), Threads);
         GC.KeepAlive(input); // the kernel works on addresses
         return (values, scales);
     }

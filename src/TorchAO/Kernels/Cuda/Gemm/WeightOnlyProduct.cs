@@ -19,8 +19,8 @@ internal static class WeightOnlyProduct
 
     /// <summary>Says why weights of a problem cannot be decoded here, or <see langword="null"/> if they can.</summary>
     public static string? ReasonToRefuse(in LinearProblem problem) =>
-        KernelNumbers.ReasonToRefuse(problem)
-        ?? KernelNumbers.HopperAbsence
+        DeviceKernels.ReasonToRefuse(problem)
+        ?? DeviceKernels.HopperAbsence
         ?? (problem.InFeatures % 32 != 0 ? $"in_features {problem.InFeatures} is no multiple of 32"
         : problem.GroupSize != problem.InFeatures && problem.GroupSize is not (16 or 32) && problem.GroupSize % StepK != 0
             ? $"group size {problem.GroupSize} is not 16, 32 or a multiple of {StepK}"
@@ -45,12 +45,12 @@ internal static class WeightOnlyProduct
     public static Tensor Run(Tensor input, Tensor? tokenScale, StoredCodes stored, Tensor? bias, ScalarType type)
     {
         (long m, long n, long k) = (input.size(0), stored.Codes.size(0), input.size(1));
-        CudaStream stream = KernelNumbers.StreamOf(input);
+        CudaStream stream = DeviceKernels.StreamOf(input);
         GemmShape shape = GemmShape.Choose(m, n, (k + StepK - 1) / StepK, StepCosts, stream.Device.MultiprocessorCount);
         int group = checked((int)(k / stored.Scale.size(1)));
         int decoder = Decoder(stored)!.Value;
-        using Tensor? converted = KernelNumbers.Bias(bias, type);
-        using Tensor? zero = stored.ZeroKind == 1 && stored.ZeroPoint!.dtype != stored.Scale.dtype ? stored.ZeroPoint.to(stored.Scale.dtype) : null;
+        using Tensor? converted = DeviceKernels.Bias(bias, type);
+        using Tensor? zero = stored.ZeroKind == CudaZeroPoint.Value && stored.ZeroPoint!.dtype != stored.Scale.dtype ? stored.ZeroPoint.to(stored.Scale.dtype) : null;
         Tensor output = empty([m, n], dtype: type, device: input.device);
         var arguments = new GemmLaunch.Arguments
         {
@@ -78,11 +78,11 @@ internal static class WeightOnlyProduct
     }
 
     private readonly record struct Variant(
-        int Tokens, int StageBytes, ScalarType Activation, ScalarType Output, int Decoder, ScalarType Scale, int Subgroups, int ZeroKind)
+        int Tokens, int StageBytes, ScalarType Activation, ScalarType Output, int Decoder, ScalarType Scale, int Subgroups, CudaZeroPoint ZeroKind)
     {
-        public CudaKernel Kernel() => KernelNumbers.Kernel(
-            "weight_only_gemm.cu", "weight_only_gemm", $"-DTOKENS={Tokens}", $"-DSTAGES={GemmLaunch.Stages(Tokens, StageBytes)}",
-            $"-DOUT={KernelNumbers.Of(Output)}", $"-DACT={KernelNumbers.Of(Activation)}", $"-DWEIGHT={Decoder}",
-            $"-DSCALE={KernelNumbers.Of(Scale)}", $"-DSUBGROUPS={Subgroups}", $"-DZERO={ZeroKind}");
+        public CudaKernel Kernel() => DeviceKernels.Kernel(
+            "Gemm/weight_only_gemm.cu", "weight_only_gemm", $"-DTOKENS={Tokens}", $"-DSTAGES={GemmLaunch.Stages(Tokens, StageBytes)}",
+            $"-DOUT={(int)CudaNumbers.Of(Output)}", $"-DACT={(int)CudaNumbers.Of(Activation)}", $"-DWEIGHT={Decoder}",
+            $"-DSCALE={(int)CudaNumbers.Of(Scale)}", $"-DSUBGROUPS={Subgroups}", $"-DZERO={(int)ZeroKind}");
     }
 }

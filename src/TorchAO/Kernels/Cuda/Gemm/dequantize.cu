@@ -14,7 +14,7 @@
 // Variant: -DOUT=1 -DBITS=5 -DLAYOUT=3 -DVALUE=4
 // Variant: -DOUT=1 -DBITS=8 -DLAYOUT=1 -DVALUE=5
 // Variant: -DOUT=1 -DBITS=8 -DLAYOUT=1 -DVALUE=6
-#include "numbers.cuh"
+#include "torchao.cuh"
 
 #define LAYOUT_BYTES 1      // a code a byte
 #define LAYOUT_NIBBLES 2    // two a byte, the even one in the low half
@@ -28,7 +28,7 @@
 #define VALUE_E4M3 5
 #define VALUE_E5M2 6
 
-#define E8M0 4              // the type of scales that are exponents; others are those of numbers.cuh
+#define E8M0 4              // the type of scales that are exponents; others are those of torchao.cuh
 #define ZERO_NONE 0
 #define ZERO_VALUE 1
 #define ZERO_BYTE 2
@@ -204,7 +204,7 @@ __device__ __forceinline__ float load_scale(const DequantizeArguments& args, lon
 {
     if (args.scale_type != E8M0)
     {
-        return load_parameter(args.scale, index, args.scale_type);
+        return load_number(args.scale, index, args.scale_type);
     }
 
     u32 exponent = ((const u8*)args.scale)[index];
@@ -220,7 +220,7 @@ __device__ __forceinline__ Group load_group(const DequantizeArguments& args, int
     Group group = {load_scale(args, index), (float)(ENTRIES / 2), 0.0f};
     if (args.zero_kind == ZERO_VALUE)
     {
-        group.offset = load_parameter(args.zero, index, args.zero_type);
+        group.offset = load_number(args.zero, index, args.zero_type);
     }
     else if (args.zero_kind != ZERO_NONE)
     {

@@ -214,7 +214,7 @@ __device__ __forceinline__ void reduce_tile(const GemmArguments& args, u32 sums,
     for (int i = 0; i < 4; i++)
     {
         int n = min(place.row0 + row + i, args.n - 1);
-        scale[i] = row_scale ? load_parameter(row_scale, (long long)n * args.scale_stride, scale_type) : 1.0f;
+        scale[i] = row_scale ? load_number(row_scale, (long long)n * args.scale_stride, scale_type) : 1.0f;
         bias[i] = args.bias ? Out::widen(((const typename Out::Stored*)args.bias)[n]) : 0.0f;
     }
 

@@ -6,7 +6,7 @@
 // Defines: OUT the number of the type of y and bias.
 // Variant: -DOUT=1
 // Variant: -DOUT=3
-#include "numbers.cuh"
+#include "torchao.cuh"
 
 struct SumArguments
 {
@@ -37,7 +37,7 @@ extern "C" __global__ void __launch_bounds__(256) scale_sums(const __grid_consta
 #pragma unroll
     for (int i = 0; i < 8; i++)
     {
-        float scale = load_parameter(args.scale, (long long)(n0 + i) * args.scale_stride, args.scale_type);
+        float scale = load_number(args.scale, (long long)(n0 + i) * args.scale_stride, args.scale_type);
         float bias = args.bias ? Out::widen(((const typename Out::Stored*)args.bias)[n0 + i]) : 0.0f;
         outputs.value[i] = Out::narrow(__fmaf_rn((float)sums[i] * token_scale, scale, bias));
     }

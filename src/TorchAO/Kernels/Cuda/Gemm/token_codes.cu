@@ -35,7 +35,7 @@ __device__ __forceinline__ float row_amax(const TokenArguments& args, long long 
 
 __device__ __forceinline__ float scale_of(const TokenArguments& args, float amax)
 {
-    return fmaxf(rounded(__fdiv_rn(amax, args.largest)), rounded(args.smallest));
+    return fmaxf(rounded<IN>(__fdiv_rn(amax, args.largest)), rounded<IN>(args.smallest));
 }
 
 #if CODES == 8
@@ -44,7 +44,7 @@ __device__ __forceinline__ u32 code_of(float x, float inverse, float largest)
 {
     float steps = __fmul_rn(x, inverse);
 #if ROUNDS
-    steps = rounded(steps);
+    steps = rounded<IN>(steps);
 #endif
     return (u32)(int)fminf(fmaxf(rintf(steps), -largest), largest) & 0xFF;
 }
@@ -88,7 +88,7 @@ __device__ __forceinline__ void write_codes(const TokenArguments& args, long lon
 {
     float inverse = __fdiv_rn(1.0f, scale);
 #if ROUNDS
-    inverse = rounded(inverse);
+    inverse = rounded<IN>(inverse);
 #endif
     for (long long i = threadIdx.x; i < args.k / 8; i += THREADS)
     {

@@ -3,18 +3,16 @@
 // Defines: IN the number of the type of x.
 #pragma once
 
-#include "numbers.cuh"
+#include "torchao.cuh"
 
 #define THREADS 256
-
-typedef Number<IN> In;
 
 struct Eight { float value[8]; };
 
 __device__ __forceinline__ Eight load8(const void* x, long long index)
 {
     Eight eight;
-#if IN == F32
+#if IN == TYPE_F32
     float4 a = ((const float4*)x)[index * 2], b = ((const float4*)x)[index * 2 + 1];
     eight.value[0] = a.x; eight.value[1] = a.y; eight.value[2] = a.z; eight.value[3] = a.w;
     eight.value[4] = b.x; eight.value[5] = b.y; eight.value[6] = b.z; eight.value[7] = b.w;
@@ -23,15 +21,12 @@ __device__ __forceinline__ Eight load8(const void* x, long long index)
     u32 words[4] = {packed.x, packed.y, packed.z, packed.w};
     for (int i = 0; i < 4; i++)
     {
-        eight.value[2 * i] = In::low(words[i]);
-        eight.value[2 * i + 1] = In::high(words[i]);
+        eight.value[2 * i] = low_of<IN>(words[i]);
+        eight.value[2 * i + 1] = high_of<IN>(words[i]);
     }
 #endif
     return eight;
 }
-
-// As the type of x holds it.
-__device__ __forceinline__ float rounded(float value) { return In::widen(In::narrow(value)); }
 
 // The smallest and the largest number of a row, with zero between them; what is not a number is left out.
 struct Range { float low, high; };

@@ -32,11 +32,11 @@ struct Grid { float scale, zero; };
 __device__ __forceinline__ Grid choose(const ValueArguments& args, const Range& range)
 {
 #if ASYMMETRIC
-    float scale = fmaxf(rounded(__fdiv_rn(rounded(range.high - range.low), args.divisor)), rounded(args.smallest));
-    float zero = rounded(-rintf(rounded(__fdiv_rn(range.low, scale))) + args.min);
+    float scale = fmaxf(rounded<IN>(__fdiv_rn(rounded<IN>(range.high - range.low), args.divisor)), rounded<IN>(args.smallest));
+    float zero = rounded<IN>(-rintf(rounded<IN>(__fdiv_rn(range.low, scale))) + args.min);
     Grid grid = {scale, fminf(fmaxf(zero, args.min), args.max)};
 #else
-    Grid grid = {fmaxf(rounded(__fdiv_rn(fmaxf(-range.low, range.high), args.divisor)), rounded(args.smallest)), 0.0f};
+    Grid grid = {fmaxf(rounded<IN>(__fdiv_rn(fmaxf(-range.low, range.high), args.divisor)), rounded<IN>(args.smallest)), 0.0f};
 #endif
     return grid;
 }
@@ -50,11 +50,11 @@ __device__ __forceinline__ float value_of(const ValueArguments& args, float x, c
 #else
     float inverse = __fdiv_rn(1.0f, grid.scale);
 #if ROUNDS
-    inverse = rounded(inverse);
+    inverse = rounded<IN>(inverse);
 #endif
     float steps = __fmul_rn(x, inverse);
 #if ROUNDS
-    steps = rounded(steps);
+    steps = rounded<IN>(steps);
 #endif
     return fminf(fmaxf(rintf(steps), args.min), args.max);
 #endif
@@ -76,7 +76,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) token_values(const __grid_
         u32 packed[4];
         for (int j = 0; j < 4; j++)
         {
-            packed[j] = pack_bf16(value_of(args, x.value[2 * j], grid), value_of(args, x.value[2 * j + 1], grid));
+            packed[j] = pack_pair<TYPE_BF16>(value_of(args, x.value[2 * j], grid), value_of(args, x.value[2 * j + 1], grid));
         }
 
         ((uint4*)args.values)[index] = make_uint4(packed[0], packed[1], packed[2], packed[3]);

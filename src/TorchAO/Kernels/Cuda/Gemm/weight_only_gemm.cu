@@ -7,7 +7,7 @@
 // Launch: grid (n / 128 * m / TOKENS, 1, splits), 288 threads (384 with 256 tokens), a cluster of (1, 1, splits).
 // Reference: the format's Dequantize and a product.
 //
-// Defines: those of gemm_tile.cuh; ACT BF16 or F16; WEIGHT 4 (two codes a byte, the even one low), 8 (int8) or 80 (e4m3fn);
+// Defines: those of gemm_tile.cuh; ACT TYPE_BF16 or TYPE_F16; WEIGHT 4 (two codes a byte, the even one low), 8 (int8) or 80 (e4m3fn);
 // SCALE the number of the scales' type; SUBGROUPS 1, 2 or 4 scales in 64 ks; ZERO 0 none, 1 values in the type of the scales,
 // 2 codes in bytes, 3 codes in int32.
 // Architectures: sm_90a
@@ -28,7 +28,7 @@
 __device__ __forceinline__ u32 subtract(u32 a, u32 b)
 {
     u32 d;
-#if ACT == BF16
+#if ACT == TYPE_BF16
     asm("sub.rn.bf16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
 #else
     asm("sub.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
@@ -39,21 +39,10 @@ __device__ __forceinline__ u32 subtract(u32 a, u32 b)
 __device__ __forceinline__ u32 multiply(u32 a, u32 b)
 {
     u32 d;
-#if ACT == BF16
+#if ACT == TYPE_BF16
     asm("mul.rn.bf16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
 #else
     asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
-#endif
-    return d;
-}
-
-__device__ __forceinline__ u32 multiply_add(u32 a, u32 b, u32 c)
-{
-    u32 d;
-#if ACT == BF16
-    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
-#else
-    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
 #endif
     return d;
 }
@@ -91,7 +80,7 @@ struct Parameters
     // The stored bits; what they become is computed when they are used, a stage later, so that nothing waits for them here.
     static __device__ __forceinline__ u32 pair(const void* values, int index)
     {
-#if SCALE == F32
+#if SCALE == TYPE_F32
         return ((const u32*)values)[index];
 #else
         return ((const u16*)values)[index];
@@ -102,7 +91,7 @@ struct Parameters
 
     static __device__ __forceinline__ float wide(u32 bits)
     {
-#if SCALE == F32
+#if SCALE == TYPE_F32
         return __uint_as_float(bits);
 #else
         return Number<SCALE>::widen((u16)bits);
@@ -114,19 +103,19 @@ struct Parameters
 __device__ __forceinline__ u32 scaled(u32 codes, u32 scale, u32 zero)
 {
 #if PACKED_SCALE && ZERO == 1
-    return multiply_add(codes, Parameters::twice(scale), Parameters::twice(zero));
+    return fma_pair<ACT>(codes, Parameters::twice(scale), Parameters::twice(zero));
 #elif PACKED_SCALE
     return multiply(codes, Parameters::twice(scale));
 #else
     float factor = Parameters::wide(scale), offset = ZERO == 1 ? Parameters::wide(zero) : 0.0f;
-    return Number<ACT>::pack(__fmaf_rn(Number<ACT>::low(codes), factor, offset), __fmaf_rn(Number<ACT>::high(codes), factor, offset));
+    return pack_pair<ACT>(__fmaf_rn(low_of<ACT>(codes), factor, offset), __fmaf_rn(high_of<ACT>(codes), factor, offset));
 #endif
 }
 
 #if WEIGHT == 4
 
 // Codes in the lowest bits of a large number: 128 + code in bfloat16, 1024 + code in float16.
-#define MAGIC (ACT == BF16 ? 0x43004300u : 0x64006400u)
+#define MAGIC (ACT == TYPE_BF16 ? 0x43004300u : 0x64006400u)
 
 // The two codes of a byte in the low bits of two halves: a product moves the second one there, because the units that multiply
 // integers have less to do here than those for bits.
@@ -173,7 +162,7 @@ __device__ __forceinline__ void decode(u32 (&a)[4][4], u32 tile, int row, int ha
 __device__ __forceinline__ u32 two_codes(u32 bytes)
 {
 #if WEIGHT == 8
-#if ACT == F16
+#if ACT == TYPE_F16
     // 1024 + (code + 128), less 1152.
     u32 biased = (bytes ^ 0x8080u), wide = __byte_perm(biased, 0x64646464u, 0x4140);
     return subtract(wide, 0x64806480u);
@@ -187,10 +176,10 @@ __device__ __forceinline__ u32 two_codes(u32 bytes)
 #else
     u32 halves;
     asm("{ .reg .b16 c; cvt.u16.u32 c, %1; cvt.rn.f16x2.e4m3x2 %0, c; }" : "=r"(halves) : "r"(bytes));
-#if ACT == F16
+#if ACT == TYPE_F16
     return halves;
 #else
-    return __byte_perm(__float_as_uint(low_f16(halves)), __float_as_uint(high_f16(halves)), 0x7632);
+    return __byte_perm(__float_as_uint(low_of<TYPE_F16>(halves)), __float_as_uint(high_of<TYPE_F16>(halves)), 0x7632);
 #endif
 #endif
 }
@@ -231,7 +220,7 @@ __device__ __forceinline__ void multiply_step(float (&d)[PARTS][COLUMNS / 2], co
         for (int part = 0; part < PARTS; part++)
         {
             u64 b = first + (part * (COLUMNS * X_ROW) + i * 32) / 16;
-#if ACT == BF16
+#if ACT == TYPE_BF16
             Wgmma<COLUMNS>::bf16(d[part], a[i], b, i > 0 ? 1 : accumulate);
 #else
             Wgmma<COLUMNS>::f16(d[part], a[i], b, i > 0 ? 1 : accumulate);
@@ -351,7 +340,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_A_PROCESSOR) weight
         move_registers(true);
         float d[PARTS][COLUMNS / 2];
         consume(args, ring, steps, d, place.row0);
-        finish(args, ring.sums(), d, nullptr, F32, place);
+        finish(args, ring.sums(), d, nullptr, TYPE_F32, place);
     }
 #endif
 }

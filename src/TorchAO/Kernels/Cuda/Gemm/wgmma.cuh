@@ -5,9 +5,7 @@
 // ("128-byte swizzle"): piece p of row r lies at p ^ (r % 8). A tile begins at a multiple of 1024 bytes.
 #pragma once
 
-#include "numbers.cuh"
-
-__device__ __forceinline__ u32 shared_address(const void* pointer) { return (u32)__cvta_generic_to_shared(pointer); }
+#include "torchao.cuh"
 
 // 14 bits of address / 16; rows of eight are 1024 bytes apart; layout 1 is the swizzle of 128 bytes.
 __device__ __forceinline__ u64 tile_descriptor(u32 address)

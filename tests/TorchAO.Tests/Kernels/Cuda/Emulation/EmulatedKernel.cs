@@ -126,7 +126,7 @@ internal sealed unsafe partial class EmulatedKernel
             if (include.Success)
             {
                 string header = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, include.Groups[1].Value));
-                header = File.Exists(header) ? header : RepositoryFiles.Path("src/TorchAO/" + include.Groups[1].Value);
+                header = File.Exists(header) ? header : RepositoryFiles.Path("src/TorchAO.Runtime/Cuda/Include/" + include.Groups[1].Value);
                 text.AppendLine(done.Add(header) ? Inline(header, done) : "").AppendLine($"#line {number + 1} \"{path}\"");
             }
             else

@@ -1,6 +1,6 @@
 using TorchAO.Configuration;
 using TorchAO.Kernels;
-using TorchAO.Kernels.Cuda.Gemm;
+using TorchAO.Kernels.Cuda;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 using TorchAO.Tests.Contracts;
@@ -14,7 +14,7 @@ namespace TorchAO.Tests.Kernels.Cuda.Gemm;
 internal static class DeviceProducts
 {
     /// <summary>Skips where a kernel is for another device than this one.</summary>
-    public static void SkipUnlessHopper() => Assert.SkipUnless(KernelNumbers.HopperAbsence is null, KernelNumbers.HopperAbsence ?? "");
+    public static void SkipUnlessHopper() => Assert.SkipUnless(DeviceKernels.HopperAbsence is null, DeviceKernels.HopperAbsence ?? "");
 
     /// <summary>Makes an executor whose only kernel is the named one, and demands that it takes the problem.</summary>
     public static LinearExecutor Executor(

@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using TorchAO.Kernels.Cuda.Gemm;
+using TorchAO.Kernels.Cuda;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Memory;
 using TorchAO.Tests.Kernels.Cuda.Emulation;
@@ -33,7 +33,7 @@ public sealed class EmulatedRoundingTests
             Tensor actual = full([M, K], 99, dtype: ScalarType.Byte), scales = full([M], double.NaN);
             bool rounds = codes == 8 && type == ScalarType.BFloat16;
             var kernel = EmulatedKernel.Compile(
-                "src/TorchAO/Kernels/Cuda/Gemm/token_codes.cu", "token_codes", $"-DIN={KernelNumbers.Of(type)}", $"-DCODES={codes}",
+                "src/TorchAO/Kernels/Cuda/Gemm/token_codes.cu", "token_codes", $"-DIN={(int)CudaNumbers.Of(type)}", $"-DCODES={codes}",
                 $"-DROUNDS={(rounds ? 1 : 0)}");
 
             kernel.Run(
@@ -71,7 +71,7 @@ public sealed class EmulatedRoundingTests
             bool rounds = !isAsymmetric && arithmetic.ScaleType == type && type != ScalarType.Float32;
             Tensor actual = full([M, K], double.NaN, dtype: ScalarType.BFloat16), scales = full([M], double.NaN);
             var kernel = EmulatedKernel.Compile(
-                "src/TorchAO/Kernels/Cuda/Gemm/token_values.cu", "token_values", $"-DIN={KernelNumbers.Of(type)}",
+                "src/TorchAO/Kernels/Cuda/Gemm/token_values.cu", "token_values", $"-DIN={(int)CudaNumbers.Of(type)}",
                 $"-DASYMMETRIC={(isAsymmetric ? 1 : 0)}", $"-DROUNDS={(rounds ? 1 : 0)}");
             double range = scheme.Target.Max - scheme.Target.Min;
 

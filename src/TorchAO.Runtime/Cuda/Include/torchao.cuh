@@ -7,11 +7,9 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 
 // Types of numbers in memory, as the host counts them.
-#define TYPE_F32 0
 #define TYPE_BF16 1
 #define TYPE_F16 2
-
-__device__ __forceinline__ float float_of_bits(u32 bits) { return __uint_as_float(bits); }
+#define TYPE_F32 3
 
 __device__ __forceinline__ float bf16_to_float(u16 value) { return __uint_as_float((u32)value << 16); }
 
@@ -36,30 +34,54 @@ __device__ __forceinline__ u16 float_to_f16(float value)
     return result;
 }
 
+// A number of a type as it is stored: to float and, rounded to the nearest with ties to even, back.
+template <int Type>
+struct Number
+{
+    typedef u16 Stored;
+    static __device__ __forceinline__ float widen(u16 bits) { return Type == TYPE_BF16 ? bf16_to_float(bits) : f16_to_float(bits); }
+    static __device__ __forceinline__ u16 narrow(float value) { return Type == TYPE_BF16 ? float_to_bf16(value) : float_to_f16(value); }
+};
+
+template <>
+struct Number<TYPE_F32>
+{
+    typedef float Stored;
+    static __device__ __forceinline__ float widen(float value) { return value; }
+    static __device__ __forceinline__ float narrow(float value) { return value; }
+};
+
 template <int Type>
 __device__ __forceinline__ float load_number(const void* base, long long index)
 {
-    if (Type == TYPE_F32)
-    {
-        return ((const float*)base)[index];
-    }
+    return Number<Type>::widen(((const typename Number<Type>::Stored*)base)[index]);
+}
 
-    u16 bits = ((const u16*)base)[index];
-    return Type == TYPE_BF16 ? bf16_to_float(bits) : f16_to_float(bits);
+// The same where the type is known at run time only.
+__device__ __forceinline__ float load_number(const void* base, long long index, int type)
+{
+    return type == TYPE_F32 ? load_number<TYPE_F32>(base, index)
+        : type == TYPE_BF16 ? load_number<TYPE_BF16>(base, index)
+        : load_number<TYPE_F16>(base, index);
 }
 
 template <int Type>
 __device__ __forceinline__ void store_number(void* base, long long index, float value)
 {
-    if (Type == TYPE_F32)
-    {
-        ((float*)base)[index] = value;
-    }
-    else
-    {
-        ((u16*)base)[index] = Type == TYPE_BF16 ? float_to_bf16(value) : float_to_f16(value);
-    }
+    ((typename Number<Type>::Stored*)base)[index] = Number<Type>::narrow(value);
 }
+
+// float8 codes to float: e4m3fn with NaN at 127; e5m2, whose bits are float16's upper half, with infinities.
+__device__ __forceinline__ float decode_e4m3(u32 code)
+{
+    // As float16 with the exponent 8 too small: exact, subnormal numbers included, and 2^8 puts it right.
+    const u32 magnitude = code & 0x7F;
+    float value = f16_to_float((u16)(magnitude << 7)) * 256.0f;
+    value = magnitude == 0x7F ? __uint_as_float(0x7FC00000u) : value;
+    return code & 0x80 ? -value : value;
+}
+
+__device__ __forceinline__ float decode_e5m2(u32 code) { return f16_to_float((u16)(code << 8)); }
 
 // One 16-bit number of a pair, widened.
 template <int Type>
@@ -206,5 +228,5 @@ __device__ __forceinline__ float least_of_warp(float value)
 template <int Type>
 __device__ __forceinline__ float rounded(float value)
 {
-    return Type == TYPE_BF16 ? bf16_to_float(float_to_bf16(value)) : Type == TYPE_F16 ? f16_to_float(float_to_f16(value)) : value;
+    return Number<Type>::widen(Number<Type>::narrow(value));
 }

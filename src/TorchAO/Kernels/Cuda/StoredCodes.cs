@@ -1,8 +1,8 @@
 using static TorchSharp.torch;
 
-namespace TorchAO.Kernels.Cuda.Gemm;
+namespace TorchAO.Kernels.Cuda;
 
-/// <summary>A stored weight as the kernels of this folder read it: codes, and how they become numbers.</summary>
+/// <summary>A stored weight as kernels of its device read it: codes, and how they become numbers.</summary>
 /// <param name="Codes">The codes, N rows of whole bytes, contiguous.</param>
 /// <param name="Layout">Where codes lie in a row.</param>
 /// <param name="Bits">Bits of a code, 1 to 8.</param>
@@ -26,12 +26,12 @@ internal sealed record StoredCodes(Tensor Codes, CodeLayout Layout, int Bits, Co
     /// <summary>Gets how many scales lie between those of a row and of the next; 0 where all rows share one.</summary>
     public int ScaleStride => Scale.size(0) == 1 && Codes.size(0) != 1 ? 0 : checked((int)Scale.size(1));
 
-    /// <summary>Gets the number by which the kernels know the kind of the zero points.</summary>
-    public int ZeroKind => ZeroPoint?.dtype switch
+    /// <summary>Gets what zero points are.</summary>
+    public CudaZeroPoint ZeroKind => ZeroPoint?.dtype switch
     {
-        null => 0,
-        ScalarType.Byte => 2,
-        ScalarType.Int32 => 3,
-        _ => 1,
+        null => CudaZeroPoint.None,
+        ScalarType.Byte => CudaZeroPoint.Byte,
+        ScalarType.Int32 => CudaZeroPoint.Int32,
+        _ => CudaZeroPoint.Value,
     };
 }

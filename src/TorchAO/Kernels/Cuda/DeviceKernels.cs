@@ -1,27 +1,12 @@
 using TorchAO.Runtime.Cuda;
-using TorchAO.Runtime.Libtorch;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace TorchAO.Kernels.Cuda.Gemm;
+namespace TorchAO.Kernels.Cuda;
 
-/// <summary>The numbers under which the sources of this folder know types, and what all their launchers ask first.</summary>
-internal static class KernelNumbers
+/// <summary>What launchers ask first, and how they find their sources, streams and biases.</summary>
+internal static class DeviceKernels
 {
-    /// <summary>The number of scales that are exponents (e8m0); none of <see cref="Of"/>.</summary>
-    public const int Exponents = 4;
-
-    /// <summary>Gets the number of a type of activations, results or scales.</summary>
-    /// <exception cref="ArgumentException">The kernels have no such type.</exception>
-    public static int Of(ScalarType type) => type switch
-    {
-        ScalarType.BFloat16 => 1,
-        ScalarType.Float16 => 2,
-        ScalarType.Float32 => 3,
-        _ => throw new ArgumentException(
-            $"CUDA kernels got numbers of type {ScalarTypes.NameOf(type)}, expected BF16, F16 or F32; convert them first.", nameof(type)),
-    };
-
     /// <summary>Says why kernels that are compiled here cannot take a problem, or <see langword="null"/> if they can.</summary>
     public static string? ReasonToRefuse(in LinearProblem problem) => problem switch
     {
@@ -37,9 +22,9 @@ internal static class KernelNumbers
         ? $"is made for compute capability 9.0; {other} has {other.ComputeCapability.Major}.{other.ComputeCapability.Minor}"
         : null;
 
-    /// <summary>Takes a source of this folder under options.</summary>
+    /// <summary>Takes a source of this folder under options. Keep the result: each call compiles anew.</summary>
     public static CudaKernel Kernel(string file, string entry, params IEnumerable<string> options) =>
-        new(CudaSource.FromResource(typeof(KernelNumbers).Assembly, $"Kernels/Cuda/Gemm/{file}", options), entry);
+        new(CudaSource.FromResource(typeof(DeviceKernels).Assembly, $"Kernels/Cuda/{file}", options), entry);
 
     /// <summary>Gets the stream that libtorch uses on a tensor's device.</summary>
     public static CudaStream StreamOf(Tensor tensor) => CudaStream.Current(CudaDevice.Of(tensor));

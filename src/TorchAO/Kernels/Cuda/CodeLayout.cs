@@ -1,4 +1,4 @@
-namespace TorchAO.Kernels.Cuda.Gemm;
+namespace TorchAO.Kernels.Cuda;
 
 /// <summary>Where a row's codes lie in its bytes.</summary>
 internal enum CodeLayout

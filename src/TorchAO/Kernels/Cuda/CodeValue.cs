@@ -1,4 +1,4 @@
-namespace TorchAO.Kernels.Cuda.Gemm;
+namespace TorchAO.Kernels.Cuda;
 
 /// <summary>What number a code stands for, before its scale.</summary>
 internal enum CodeValue
