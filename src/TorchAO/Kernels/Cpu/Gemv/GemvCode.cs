@@ -164,7 +164,7 @@ internal sealed class GemvCode
             WriteUnit(GemvShape.UnitBytes * unit, x + (shape.UnitActivations * unit), isTail: false);
             for (int r = 0; r < shape.WeightRows; r++)
             {
-                c.prefetcht0(__byte_ptr[Row(at, stride, stride3, r) + (GemvShape.UnitBytes * unit)]);
+                c.prefetcht1(__byte_ptr[Row(at, stride, stride3, r) + (GemvShape.UnitBytes * unit)]);
             }
         }
 
