@@ -27,7 +27,15 @@ internal sealed class AtomicFile : IDisposable
             throw new IOException($"{this.target} is a folder, expected the path of a file; add a file name.");
         }
 
-        partial = Path.Combine(Path.GetDirectoryName(this.target)!, $".{Path.GetFileName(this.target)}.partial");
+        string folder = Path.GetDirectoryName(this.target)!;
+        if (!Directory.Exists(folder))
+        {
+            // The file system's own message would name the partial file, of which the caller has never heard.
+            throw new DirectoryNotFoundException(
+                $"{target}: there is no folder {folder}, expected one in which the file is to be made; make the folder first or correct the path.");
+        }
+
+        partial = Path.Combine(folder, $".{Path.GetFileName(this.target)}.partial");
         Handle = File.OpenHandle(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, preallocationSize: bytes);
         if (RandomAccess.GetLength(Handle) != bytes)
         {

@@ -180,7 +180,11 @@ public sealed class CheckpointLieTests : IDisposable
         model.Quantize(new Int8WeightOnlyConfig());
         IOException error = Assert.Throws<IOException>(() => model.SaveQuantized(folder.Path));
         Assert.Contains("is a folder, expected the path of a file", error.Message, StringComparison.Ordinal);
-        Assert.Throws<DirectoryNotFoundException>(() => model.SaveQuantized(folder.File("no/such/model.safetensors")));
+        string missing = folder.File("no/such/model.safetensors");
+        string message = Assert.Throws<DirectoryNotFoundException>(() => model.SaveQuantized(missing)).Message;
+        Assert.StartsWith($"{missing}: there is no folder {Path.GetDirectoryName(missing)}", message, StringComparison.Ordinal);
+        Assert.Contains("make the folder first", message, StringComparison.Ordinal);
+        Assert.DoesNotContain("partial", message, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(folder.Path));
     }
 
