@@ -18,6 +18,7 @@ internal sealed class AtomicFile : IDisposable
     /// <param name="target">The path under which it will appear.</param>
     /// <param name="bytes">Its length, reserved at once, so that a full disk is found before the work and not after.</param>
     /// <exception cref="IOException">The folder is absent, the disk full, or another process writes the same target.</exception>
+    /// <exception cref="UnauthorizedAccessException">This user may make no files in the folder.</exception>
     public AtomicFile(string target, long bytes)
     {
         ArgumentException.ThrowIfNullOrEmpty(target);
@@ -36,7 +37,16 @@ internal sealed class AtomicFile : IDisposable
         }
 
         partial = Path.Combine(folder, $".{Path.GetFileName(this.target)}.partial");
-        Handle = File.OpenHandle(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, preallocationSize: bytes);
+        try
+        {
+            Handle = File.OpenHandle(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, preallocationSize: bytes);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new UnauthorizedAccessException(
+                $"{target}: this user may make no files in {folder}, expected a folder to write to; choose another or change its rights.", e);
+        }
+
         if (RandomAccess.GetLength(Handle) != bytes)
         {
             RandomAccess.SetLength(Handle, bytes);

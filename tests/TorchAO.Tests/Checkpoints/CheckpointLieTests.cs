@@ -189,6 +189,16 @@ public sealed class CheckpointLieTests : IDisposable
     }
 
     [Fact]
+    public void A_folder_that_takes_no_files_is_told_by_the_path_that_was_given()
+    {
+        Assert.SkipUnless(Directory.Exists("/sys/kernel"), "needs a folder in which root too may make no files");
+        using Linear model = nn.Linear(64, 8);
+        model.Quantize(new Int8WeightOnlyConfig());
+        string message = Assert.Throws<UnauthorizedAccessException>(() => model.SaveQuantized("/sys/kernel/model.safetensors")).Message;
+        Assert.StartsWith("/sys/kernel/model.safetensors: this user may make no files in /sys/kernel", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_probe_whose_output_is_not_finite_is_refused()
     {
         using Linear model = nn.Linear(64, 8);
