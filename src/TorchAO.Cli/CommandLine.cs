@@ -27,6 +27,7 @@ internal static class CommandLine
         EvalCommand.Create(terminal),
         BenchCommand.Create(terminal),
         InfoCommand.Create(terminal),
+        ConfigsCommand.Create(terminal),
     };
 
     /// <summary>Parses a command line and runs it.</summary>
@@ -39,6 +40,12 @@ internal static class CommandLine
         terminal.IsJson = parsed.GetValue<bool>(Json);
         if (parsed.Errors.Count > 0)
         {
+            if (parsed.UnmatchedTokens.Count == 0 && parsed.CommandResult.Command is { Subcommands.Count: > 0 } group)
+            {
+                terminal.Error(Choices(group), "usage");
+                return ExitCode.Usage;
+            }
+
             foreach (string message in parsed.Errors.Select(error => error.Message))
             {
                 terminal.Error(string.Join(' ', message.Split('\n', StringSplitOptions.TrimEntries)), "usage");
@@ -73,11 +80,26 @@ internal static class CommandLine
             terminal.Error("interrupted; no file was changed.", "interrupted");
             return ExitCode.Interrupted;
         }
-        catch (Exception e) when (e is QuantizationException or CheckpointException or IOException or UnauthorizedAccessException
+        catch (QuantizationException e)
+        {
+            terminal.Error(CommandWords.Of(e.Message), nameof(QuantizationException));
+            return ExitCode.Failure;
+        }
+        catch (Exception e) when (e is CheckpointException or IOException or UnauthorizedAccessException
                                       or InvalidDataException or DllNotFoundException)
         {
             terminal.Error(e.Message, e.GetType().Name);
             return ExitCode.Failure;
         }
+    }
+
+    // The parser's own words are that a command is required, not which ones there are.
+    private static string Choices(Command group)
+    {
+        string path = group is RootCommand ? "torchao" : $"torchao {group.Name}";
+        string[] names = [.. group.Subcommands.Select(command => command.Name)];
+        string example = HelpExamples.Lines.TryGetValue(group is RootCommand ? "generate" : group.Name, out string[]? lines) ? lines[0] : path;
+        return $"{path} without a command, expected {string.Join(", ", names[..^1])} or {names[^1]}, such as: {example}. " +
+            $"{path} --help says what each does.";
     }
 }

@@ -40,6 +40,7 @@ internal sealed class HelpExamples(HelpAction usual) : SynchronousCommandLineAct
             "torchao bench decode --shape 1b --quantize int4wo-32 --embedding int8wo --max-tokens 16",
         ],
         ["prefill"] = ["torchao bench prefill --shape 110m --prompt-tokens 512 --quantize int8_dynamic_activation_int8_weight"],
+        ["configs"] = ["torchao configs", "torchao configs --json"],
         ["info"] = ["torchao info", "torchao info stories-int4 --json"],
     };
 

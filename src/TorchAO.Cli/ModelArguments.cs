@@ -81,7 +81,7 @@ internal sealed class ModelArguments
                     Progress = progress,
                     CancellationToken = cancellation,
                 });
-            return new LoadedModel(model, report);
+            return new LoadedModel(model, CommandWords.Of(report));
         });
     }
 

@@ -70,6 +70,9 @@ internal sealed class Terminal
     public void WriteJson(JsonNode document, bool isLine = false) =>
         Out.WriteLine(document.ToJsonString(isLine ? JsonSerializerOptions.Default : Indented));
 
+    /// <summary>Writes what should be looked at although the command did what it was asked: on standard error, as errors are.</summary>
+    public void Warn(string message) => Error(IsJson ? message : $"warning: {message}", "warning");
+
     /// <summary>Writes an error: a line, or a JSON document.</summary>
     public void Error(string message, string kind)
     {

@@ -30,8 +30,10 @@ public sealed class BenchTests
 
         Assert.Equal(ExitCode.Success, terminal.Run("bench kernels --shape 32x100 --rows 1 --rounds 1 --quantize int4wo-32 --quantize int8wo"));
 
-        Assert.Contains("int4wo-32: in_features 100 is not a multiple of GroupSize 32", terminal.Out, StringComparison.Ordinal);
+        Assert.Contains("int4wo-32: in_features 100 is not a multiple of the group size 32", terminal.Out, StringComparison.Ordinal);
         Assert.Contains("| int8wo", terminal.Out, StringComparison.Ordinal);
+        string[] rows = [.. terminal.Out.Split('\n').Select(line => line.Trim()).Where(line => line.StartsWith('|'))];
+        Assert.All(rows[1].Trim('|').Split('|'), cell => Assert.Matches("^ :?-+:? $", cell)); // Markdown's row below the titles
         Assert.Contains("share of read", terminal.Out, StringComparison.Ordinal);
         Assert.DoesNotContain('\u001b', terminal.Out);
     }

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using TorchAO.Cli.Commands;
 using TorchAO.Formats;
+using TorchAO.Lifecycle;
 using TorchAO.Runtime.Cuda;
 using Xunit;
 
@@ -19,9 +20,64 @@ public sealed class CommandTests
         Assert.Equal(ExitCode.Success, terminal.Run("explain --quantize int4wo-32"));
 
         Assert.Contains("int4.cpu.", terminal.Out, StringComparison.Ordinal);
-        Assert.Contains("in_features 172 is not a multiple of GroupSize 32", terminal.Out.ReplaceLineEndings(" "), StringComparison.Ordinal);
+        Assert.Contains(
+            "5 layers: in_features 172 is not a multiple of the group size 32; no multiple of 32 that divides it has a fast kernel, so use a " +
+            "group_size of none for one scale a row",
+            terminal.Out, StringComparison.Ordinal);
+        Assert.Empty(terminal.Err);
         Assert.Contains("30 of 35 linear layers quantized", terminal.Out, StringComparison.Ordinal);
         Assert.DoesNotContain('\u001b', terminal.Out);
+    }
+
+    [Fact]
+    public void Explain_that_would_quantize_nothing_warns_and_says_each_reason_once()
+    {
+        var terminal = new TestTerminal();
+
+        Assert.Equal(ExitCode.Success, terminal.Run("explain --quantize int4wo-48"));
+
+        Assert.Contains("0 of 35 layers would be quantized", terminal.Err, StringComparison.Ordinal);
+        foreach (string text in new[] { terminal.Out, terminal.Err })
+        {
+            Assert.Equal(2, text.Split("in_features 64 is not a multiple").Length);
+            Assert.DoesNotContain("GroupSize", text, StringComparison.Ordinal);
+        }
+
+        var json = new TestTerminal();
+        json.Run("explain --quantize int4wo-48 --json");
+        Assert.Equal("warning", (string)JsonNode.Parse(json.Err)!["error"]!);
+        Assert.Equal(0, JsonNode.Parse(json.Out)!["coverage"]!.GetValue<double>());
+    }
+
+    [Fact]
+    public void Configs_lists_every_config_with_a_name_that_quantize_takes()
+    {
+        JsonArray configs = Json("configs --json")["configs"]!.AsArray();
+
+        Assert.Equal(BuiltInFormats.Catalog.Handlers.Select(handler => handler.ConfigName), configs.Select(config => (string)config!["name"]!));
+        Assert.All(configs, config => Assert.Equal(
+            (string)config!["name"]!, (string)ConfigText.ToJson(
+                BuiltInFormats.Catalog, ConfigText.Parse(BuiltInFormats.Catalog, (string)config["shortest"]!))["config"]!));
+
+        var terminal = new TestTerminal();
+        Assert.Equal(ExitCode.Success, terminal.Run("configs"));
+        Assert.Contains("int4wo-32 ", terminal.Out, StringComparison.Ordinal);
+        Assert.Contains("elem_dtype=float8_e4m3fn", terminal.Out, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("generate --max-tokens 1 --quantize int8wo", true)]
+    [InlineData("generate --max-tokens 1", false)]
+    [InlineData("bench decode --quantize int8wo --prompt-tokens 1 --max-tokens 1 --rounds 1", true)]
+    [InlineData("bench decode --prompt-tokens 1 --max-tokens 1 --rounds 1", false)]
+    public void A_small_quantized_model_shows_the_size_and_the_report_names_the_command_that_shows_speed(string line, bool isSaid)
+    {
+        var terminal = new TestTerminal();
+
+        Assert.Equal(ExitCode.Success, terminal.Run(line));
+
+        Assert.Equal(isSaid, terminal.Out.Contains("shows the size, not the speed", StringComparison.Ordinal));
+        Assert.Equal(isSaid, terminal.Out.Contains("torchao bench decode --shape 110m", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -177,6 +233,9 @@ public sealed class CommandTests
     {
         Assert.Contains("int4_weight_only", Json("info --json")["configs"]!.ToJsonString(), StringComparison.Ordinal);
         Assert.Equal(260_032, Json($"info {ShippedFiles.StoryModel} --json")["elements"]!.GetValue<long>());
+        Assert.Equal(260_032, Json($"info --model {ShippedFiles.StoryModel} --json")["elements"]!.GetValue<long>());
+        string file = Path.Combine(ShippedFiles.StoryModel, "model.safetensors");
+        Assert.Equal(260_032, Json($"info {file} --json")["elements"]!.GetValue<long>());
     }
 
     [Fact]

@@ -17,6 +17,7 @@ public sealed class HelpTests
     [InlineData("chat")]
     [InlineData("eval")]
     [InlineData("info")]
+    [InlineData("configs")]
     [InlineData("bench")]
     [InlineData("bench kernels")]
     [InlineData("bench decode")]

@@ -7,7 +7,12 @@ namespace TorchAO.Cli.Tests;
 public sealed class MisuseTests
 {
     [Theory]
+    [InlineData("", 2, "torchao without a command, expected quantize, explain, autoquant, generate, chat, eval, bench, info or configs")]
     [InlineData("explain", 1, "--quantize")]
+    [InlineData("explain --quantize intwo", 1, "near: 'int4wo', 'int8wo', 'intxwo'")]
+    [InlineData("explain --quantize int4wo-48", 0, "warning: 0 of 35 layers would be quantized")]
+    [InlineData("generate --quantize int4wo-48", 1, "30 layers (model.layers.0.self_attn.q_proj, model.layers.0.self_attn.k_proj, model.layers.0.self_attn.v_proj, …): in_features 64 is not")]
+    [InlineData("generate --quantize int4wo-48", 1, "use a group_size of 32, or none for one scale a row")]
     [InlineData("explain --quantize int5wo", 1, "int5wo")]
     [InlineData("explain --quantize mx_weight_only(elem_dtype=fp6)", 1, "expected float8_e4m3fn or float8_e5m2 or fp6_e3m2")]
     [InlineData("explain --quantize int4wo-32(", 1, "not closed")]
@@ -34,7 +39,8 @@ public sealed class MisuseTests
     [InlineData("eval --text nowhere.txt", 1, "nowhere.txt")]
     [InlineData("quantize --quantize int8wo", 2, "--output")]
     [InlineData("quantize --quantize int8wo --output /nowhere/small", 1, "/nowhere")]
-    [InlineData("bench", 2, "command")]
+    [InlineData("bench", 2, "torchao bench without a command, expected kernels, decode or prefill")]
+    [InlineData("bench kernels --shape 32x100 --rows 1 --rounds 1 --quantize int4wo-32", 1, "nothing was measured: int4wo-32: in_features 100")]
     [InlineData("bench kernels --shape 4096", 2, "two sizes")]
     [InlineData("bench kernels --shape 0x32", 2, "two sizes")]
     [InlineData("bench kernels --rows 1,x", 2, "counts such as")]
@@ -46,6 +52,9 @@ public sealed class MisuseTests
     [InlineData("bench decode --max-tokens 0", 2, "--max-tokens 0")]
     [InlineData("bench prefill --prompt-tokens 600", 2, "at most 512 together")]
     [InlineData("info /nowhere", 1, "/nowhere")]
+    [InlineData("info --model /nowhere", 1, "/nowhere: a model needs a file that is not there: got no such file or folder")]
+    [InlineData("info /nowhere --model /nowhere", 2, "expected one model")]
+    [InlineData("info /nowhere/model.safetensors", 1, "no such file or folder")]
     [InlineData("nonsense", 2, "nonsense")]
     public void A_mistake_is_told_on_one_line(string line, int code, string said)
     {

@@ -114,7 +114,7 @@ internal sealed class BenchKernels
                 IQuantizeHandler handler = BuiltInFormats.Catalog.Handler(config);
                 if (handler.ReasonToSkip(WeightFacts.Of(weight), config) is { } reason)
                 {
-                    skipped.Add((text, reason));
+                    skipped.Add((text, CommandWords.Of(reason)));
                     continue;
                 }
 
@@ -122,6 +122,13 @@ internal sealed class BenchKernels
                 QuantizedTensor quantized = handler.Quantize(weight, config);
                 executors.Add((text, BuiltInFormats.Catalog.Format(handler.FormatName)
                     .CreateExecutor(quantized, activation: handler.Activation(config))));
+            }
+
+            if (executors.Count == 0)
+            {
+                throw new QuantizationException(
+                    $"--shape {size[0]}x{size[1]}: none of the {skipped.Count} configs fits, so nothing was measured: " +
+                    $"{string.Join("; ", skipped.Select(one => $"{one.Config}: {one.Reason}"))}. Give another --quantize or --shape.");
             }
 
             Row[] table =
@@ -210,7 +217,7 @@ internal sealed class BenchKernels
         terminal.Out.WriteLine(string.Create(
             CultureInfo.InvariantCulture, $"weight [{size[0]}, {size[1]}], memory read at {bandwidth:F1} GB/s"));
         Table screen = new Table().Border(terminal.IsLive ? TableBorder.Simple : TableBorder.Markdown);
-        screen.AddColumn(new TableColumn("M").RightAligned()).AddColumn(new TableColumn("config").NoWrap()).AddColumn("kernel");
+        screen.AddColumn(new TableColumn("rows").RightAligned()).AddColumn(new TableColumn("config").NoWrap()).AddColumn("kernel");
         foreach (string title in (string[])["MB", "ms", "ms, best", "GB/s", "share of read", "x float32"])
         {
             screen.AddColumn(new TableColumn(title).RightAligned());

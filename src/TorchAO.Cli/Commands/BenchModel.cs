@@ -79,6 +79,11 @@ internal sealed class BenchModel
         Row[] rows = Measure(parsed, models, cancellation);
         string subject = random is null ? model.Path(parsed) : $"random weights, {parsed.GetValue(shape)}";
         Write(subject, isOnGpu ? DeviceMemory.Describe(plain.Model.Device) : CpuFeatures.Describe(), bandwidth, rows);
+        if (quantized is not null)
+        {
+            SmallModel.WriteNote(terminal, plain.Bytes);
+        }
+
         return ExitCode.Success;
     }
 

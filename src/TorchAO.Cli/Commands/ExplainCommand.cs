@@ -18,7 +18,7 @@ internal static class ExplainCommand
         command.SetAction(parsed =>
         {
             using LlamaForCausalLM loaded = model.Load(parsed);
-            QuantizeReport report = loaded.Explain(quantize.RequiredRecipe(parsed));
+            QuantizeReport report = CommandWords.Of(loaded.Explain(quantize.RequiredRecipe(parsed)));
             if (terminal.IsJson)
             {
                 terminal.WriteJson(JsonNode.Parse(report.ToJson())!);
@@ -26,6 +26,13 @@ internal static class ExplainCommand
             else
             {
                 LayerTable.Write(terminal.Screen, report);
+            }
+
+            if (!report.Quantized.Any())
+            {
+                terminal.Warn(
+                    $"0 of {report.Layers.Count} layers would be quantized, so quantize would refuse: {report.DescribeUnquantized()}. " +
+                    "Change the config or the rules.");
             }
 
             return ExitCode.Success;

@@ -76,5 +76,9 @@ internal sealed class GenerateCommand
         TokenStream.WriteStatistics(terminal.Screen, took);
         terminal.Screen.MarkupLine(
             $"[grey]model {Sizes.Bytes(loaded.BytesBefore)} -> {Sizes.Bytes(loaded.Bytes)}, peak memory {Sizes.Bytes(peak)}[/]");
+        if (loaded.Report is not null)
+        {
+            SmallModel.WriteNote(terminal, loaded.BytesBefore);
+        }
     }
 }

@@ -23,10 +23,20 @@ internal static class InfoCommand
             Description = "A model's folder, or a safetensors or llama2.c file; this machine and program if absent.",
             Arity = ArgumentArity.ZeroOrOne,
         };
-        var command = new Command("info", "Describe a model on disk, or this machine and program.") { path };
+        var option = new Option<string?>("--model", "-m")
+        {
+            Description = "The same as the argument, as the other commands call it.",
+            HelpName = "path",
+        };
+        var command = new Command("info", "Describe a model on disk, or this machine and program.") { path, option };
         command.SetAction(parsed =>
         {
-            JsonObject facts = parsed.GetValue(path) is string model ? Model(model) : Machine();
+            if (parsed.GetValue(path) is string first && parsed.GetValue(option) is string second)
+            {
+                throw new ArgumentException($"info {first} with --model {second}: expected one model; leave out one of the two.");
+            }
+
+            JsonObject facts = (parsed.GetValue(path) ?? parsed.GetValue(option)) is string model ? Model(model) : Machine();
             if (terminal.IsJson)
             {
                 terminal.WriteJson(facts);

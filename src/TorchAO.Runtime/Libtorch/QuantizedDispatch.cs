@@ -148,16 +148,21 @@ internal static unsafe class QuantizedDispatch
     /// <summary>Computes <c>input · operand</c>, the operand being W transposed (forward) or W itself (gradient).</summary>
     private static Tensor Apply(QuantizedPlaceholder weight, Tensor input, Tensor operand)
     {
+        // Strides decide for a square weight only: views of size 1 may have any.
+        bool isForward = weight.Rows == weight.Columns
+            ? operand.stride(0) == 0
+            : operand.size(0) == weight.Columns;
+        if (isForward)
+        {
+            weight.RequireFits(input);
+        }
+
         if (input.size(1) != operand.size(0))
         {
             throw new ArgumentException(
                 $"an input {TensorMemory.Describe(input)} does not fit a quantized weight [{weight.Rows}, {weight.Columns}]");
         }
 
-        // Strides decide for a square weight only: views of size 1 may have any.
-        bool isForward = weight.Rows == weight.Columns
-            ? operand.stride(0) == 0
-            : operand.size(0) == weight.Columns;
         long outputs = operand.size(1);
         if (input.size(0) == 0)
         {

@@ -10,7 +10,8 @@ namespace TorchAO.Runtime.Libtorch;
 /// <para>
 /// The placeholder is a QInt8 tensor of the weight's shape <c>[N, K]</c> over N bytes. libtorch hands products with it
 /// (<c>linear</c> without bias, <c>mm</c>, <c>bmm</c>; inputs of any rank) to the callbacks, <c>no_grad</c>,
-/// <c>inference_mode</c> and gradients to the input included. Everything else that reads the weight is an error of libtorch.
+/// <c>inference_mode</c> and gradients to the input included. Everything else that reads the weight is an error of libtorch, or NaN
+/// where libtorch has the operator for quantized tensors (<c>mean</c>, <c>std</c>, <c>max</c>, <c>dequantize</c>).
 /// </para>
 /// <para>
 /// Callbacks may be called on several threads at once. They get a matrix with at least one row, never necessarily
@@ -28,12 +29,15 @@ public sealed unsafe class QuantizedPlaceholder : IDisposable
 
     private readonly Func<Tensor, Tensor> forward;
     private readonly Func<Tensor, Tensor> inputGradient;
+    private readonly Action<Tensor>? requireFits;
     private readonly nint address;
     private Tensor? tensor; // the layer's, once installed
     private bool isDisposed;
 
-    private QuantizedPlaceholder(Tensor tensor, Func<Tensor, Tensor> forward, Func<Tensor, Tensor> inputGradient)
+    private QuantizedPlaceholder(
+        Tensor tensor, Func<Tensor, Tensor> forward, Func<Tensor, Tensor> inputGradient, Action<Tensor>? requireFits)
     {
+        this.requireFits = requireFits;
         this.tensor = tensor;
         this.forward = forward;
         this.inputGradient = inputGradient;
@@ -64,12 +68,14 @@ public sealed unsafe class QuantizedPlaceholder : IDisposable
     /// <param name="inputGradient">Computes <c>g · W</c> of <c>[M, N]</c>.</param>
     /// <param name="released">Runs when nothing refers to the placeholder's tensor any more (the layer was disposed, and no
     /// graph holds it), on the CPU only; must not throw.</param>
+    /// <param name="requireFits">Throws, in the layer's own words, where a matrix is no input of it; runs before the width is verified
+    /// here.</param>
     /// <returns>The placeholder. The caller keeps it alive, or installs it and lets the layer do so.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A size is below 1.</exception>
     /// <remarks>Not to be called in inference mode: autograd cannot save a weight that was made there.</remarks>
     public static QuantizedPlaceholder Create(
         long rows, long columns, Device device, Func<Tensor, Tensor> forward, Func<Tensor, Tensor> inputGradient,
-        Action? released = null)
+        Action? released = null, Action<Tensor>? requireFits = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(columns);
@@ -78,7 +84,10 @@ public sealed unsafe class QuantizedPlaceholder : IDisposable
         ArgumentNullException.ThrowIfNull(inputGradient);
         using IDisposable noGrad = no_grad();
         using Tensor values = zeros(1, device: device, dtype: ScalarType.Float32);
-        Tensor tensor = quantize_per_tensor(values, 1.0, 0, ScalarType.QInt8).DetachFromDisposeScope();
+
+        // Some operators of libtorch read any quantized tensor (mean, max, dequantize). A scale that is no number makes what they
+        // give no number either, where one such as 1 would give plausible zeros.
+        Tensor tensor = quantize_per_tensor(values, double.NaN, 0, ScalarType.QInt8).DetachFromDisposeScope();
 
         // On the CPU the storage is ours, so that its end, whoever held the last reference, ends what the callbacks hold.
         // N bytes are enough: all columns of a row share one. W is told from its transpose by these strides.
@@ -87,7 +96,7 @@ public sealed unsafe class QuantizedPlaceholder : IDisposable
             ? BorrowedStorage.CreateTensor((nint)Unsafe.AsPointer(ref memory[0]), [rows], ScalarType.Int8, memory, released)
             : zeros(rows, dtype: ScalarType.Int8, device: device);
         using Tensor? same = SetStorage.Value.Call(tensor, storage, 0L, new long[] { rows, columns }, new long[] { 1, 0 });
-        return new QuantizedPlaceholder(tensor, forward, inputGradient);
+        return new QuantizedPlaceholder(tensor, forward, inputGradient, requireFits);
     }
 
     /// <summary>Finds the placeholder behind a layer's weight, or <see langword="null"/>.</summary>
@@ -149,6 +158,8 @@ public sealed unsafe class QuantizedPlaceholder : IDisposable
         tensor?.Dispose();
         tensor = null;
     }
+
+    internal void RequireFits(Tensor input) => requireFits?.Invoke(input);
 
     internal Tensor Forward(Tensor input) => forward(input);
 

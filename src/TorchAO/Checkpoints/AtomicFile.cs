@@ -18,6 +18,7 @@ internal sealed class AtomicFile : IDisposable
     /// <param name="target">The path under which it will appear.</param>
     /// <param name="bytes">Its length, reserved at once, so that a full disk is found before the work and not after.</param>
     /// <exception cref="IOException">The folder is absent, the disk full, or another process writes the same target.</exception>
+    /// <exception cref="UnauthorizedAccessException">This user may make no files in the folder.</exception>
     public AtomicFile(string target, long bytes)
     {
         ArgumentException.ThrowIfNullOrEmpty(target);
@@ -27,8 +28,25 @@ internal sealed class AtomicFile : IDisposable
             throw new IOException($"{this.target} is a folder, expected the path of a file; add a file name.");
         }
 
-        partial = Path.Combine(Path.GetDirectoryName(this.target)!, $".{Path.GetFileName(this.target)}.partial");
-        Handle = File.OpenHandle(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, preallocationSize: bytes);
+        string folder = Path.GetDirectoryName(this.target)!;
+        if (!Directory.Exists(folder))
+        {
+            // The file system's own message would name the partial file, of which the caller has never heard.
+            throw new DirectoryNotFoundException(
+                $"{target}: there is no folder {folder}, expected one in which the file is to be made; make the folder first or correct the path.");
+        }
+
+        partial = Path.Combine(folder, $".{Path.GetFileName(this.target)}.partial");
+        try
+        {
+            Handle = File.OpenHandle(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, preallocationSize: bytes);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new UnauthorizedAccessException(
+                $"{target}: this user may make no files in {folder}, expected a folder to write to; choose another or change its rights.", e);
+        }
+
         if (RandomAccess.GetLength(Handle) != bytes)
         {
             RandomAccess.SetLength(Handle, bytes);

@@ -21,27 +21,6 @@ internal static class GroupSizes
 
         return weight.InFeatures % resolved == 0
             ? null
-            : $"in_features {weight.InFeatures} is not a multiple of GroupSize {resolved}; use {Near(resolved, weight.InFeatures)}, " +
-              "or null for one scale a row";
-    }
-
-    // The three divisors nearest by ratio: group sizes are thought of in powers.
-    private static string Near(long groupSize, long inFeatures)
-    {
-        var divisors = new List<long>();
-        for (long low = 1; low * low <= inFeatures; low++)
-        {
-            if (inFeatures % low == 0)
-            {
-                divisors.Add(low);
-                if (low * low != inFeatures)
-                {
-                    divisors.Add(inFeatures / low);
-                }
-            }
-        }
-
-        long[] near = [.. divisors.OrderBy(divisor => Math.Abs(Math.Log((double)divisor / groupSize))).Take(3).Order()];
-        return near.Length == 1 ? $"{near[0]}" : $"{string.Join(", ", near[..^1])} or {near[^1]}";
+            : $"in_features {weight.InFeatures} is not a multiple of the group size {resolved}";
     }
 }

@@ -13,10 +13,13 @@ namespace TorchAO.Lifecycle;
 /// <summary>Configs as text: JSON in files, <c>int4_weight_only(group_size=32)</c> on a command line.</summary>
 /// <remarks>
 /// Names are the catalogue's and the options' in snake case; no class name is written. Short forms: <c>_weight_only</c> may be
-/// <c>wo</c>, and <c>-32</c> at the end stands for <c>group_size=32</c>: <c>int4wo-32</c>.
+/// <c>wo</c>, and <c>-32</c> at the end stands for <c>group_size=32</c>: <c>int4wo-32</c>. <see cref="ConfigListing"/> lists them all.
 /// </remarks>
 public static class ConfigText
 {
+    /// <summary>The option that a number behind a name stands for.</summary>
+    internal const string GroupSizeOption = "group_size";
+
     private static readonly JsonSerializerOptions Options = MakeOptions(allowsNumbers: false);
 
     // Messages name a value that is no member too.
@@ -90,7 +93,7 @@ public static class ConfigText
         int dash = name.LastIndexOf('-');
         if (dash > 0 && long.TryParse(name[(dash + 1)..], out long groupSize))
         {
-            json["group_size"] = groupSize;
+            json[GroupSizeOption] = groupSize;
             name = name[..dash];
         }
 
@@ -116,6 +119,21 @@ public static class ConfigText
 
         json["config"] = name;
         return FromJson(catalog, json);
+    }
+
+    /// <summary>Gets the short form of a config's name, which is the name itself where it has none.</summary>
+    internal static string ShortName(IQuantizeHandler handler) =>
+        handler.ConfigName.Replace("_weight_only", "wo", StringComparison.Ordinal);
+
+    /// <summary>Lists the options of a config with their defaults.</summary>
+    internal static IReadOnlyList<ConfigOption> OptionsOf(FormatCatalog catalog, IQuantizeHandler handler)
+    {
+        Dictionary<string, string> properties = handler.ConfigType.GetProperties().ToDictionary(NameOf, property => property.Name);
+        return
+        [
+            .. ToJson(catalog, handler.DefaultConfig).Where(option => option.Key != "config")
+                .Select(option => new ConfigOption(option.Key, properties[option.Key], option.Value?.ToString() ?? "none")),
+        ];
     }
 
     private static JsonObject Serialize(IQuantizeHandler handler, QuantizeConfig config, JsonSerializerOptions options)
@@ -171,14 +189,12 @@ public static class ConfigText
     private static IQuantizeHandler Find(FormatCatalog catalog, string name)
     {
         IQuantizeHandler[] handlers = [.. catalog.Handlers];
-        return handlers.FirstOrDefault(handler => handler.ConfigName == name || Short(handler) == name)
+        IEnumerable<string> names = handlers.SelectMany(handler => new[] { ShortName(handler), handler.ConfigName }).Distinct();
+        return handlers.FirstOrDefault(handler => handler.ConfigName == name || ShortName(handler) == name)
             ?? throw new QuantizationException(
-                $"config '{name}' is not in the catalogue; near: {NearNames.List(name, handlers.Select(h => h.ConfigName))}; " +
-                $"known: {string.Join(", ", handlers.Select(handler => handler.ConfigName))}.");
+                $"config '{name}' is not in the catalogue; near: {NearNames.List(name, names)}; " +
+                $"known: {string.Join(", ", handlers.Select(ShortName))}.");
     }
-
-    private static string Short(IQuantizeHandler handler) =>
-        handler.ConfigName.Replace("_weight_only", "wo", StringComparison.Ordinal);
 
     // Snake case as torchao writes it: dtype is one word.
     private sealed class OptionNames : JsonNamingPolicy

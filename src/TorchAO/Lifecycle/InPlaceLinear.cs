@@ -10,6 +10,7 @@ namespace TorchAO.Lifecycle;
 internal static class InPlaceLinear
 {
     private static readonly ConditionalWeakTable<Linear, LinearExecutor> Executors = [];
+    private static readonly ConditionalWeakTable<Linear, Action> RemoveCheck = [];
 
     /// <summary>Finds the executor behind a layer, or <see langword="null"/> for an ordinary layer.</summary>
     public static LinearExecutor? Find(Linear linear) =>
@@ -31,7 +32,8 @@ internal static class InPlaceLinear
             executor.Weight.Device,
             input => executor.Compute(input, weakLayer.TryGetTarget(out Linear? layer) ? QuantizedPlaceholder.BiasOf(layer) : null),
             executor.ComputeInputGradient,
-            released: () => Release(weakLayer, executor));
+            released: () => Release(weakLayer, executor),
+            requireFits: input => RequireInputFits(input, executor));
         if (keepsWeight)
         {
             LinearParameters.TakeWeight(linear);
@@ -39,6 +41,14 @@ internal static class InPlaceLinear
 
         placeholder.InstallInto(linear);
         Executors.AddOrUpdate(linear, executor);
+
+        // An error inside libtorch's call comes back as TorchSharp's ExternalException, which carries our text and not our type. A
+        // hook runs before that call, so that call() and Sequential give the type too; forward() runs no hooks.
+        RemoveCheck.AddOrUpdate(linear, linear.register_forward_pre_hook((_, input) =>
+        {
+            RequireInputFits(input, executor);
+            return input;
+        }).remove);
     }
 
     /// <summary>Gives a layer a floating-point weight and its bias back.</summary>
@@ -48,11 +58,35 @@ internal static class InPlaceLinear
         using IDisposable noGradient = no_grad();
         Parameter weight = LinearParameters.Adopt(executor.Weight.Dequantize(), requiresGrad: true);
         Executors.Remove(linear);
+        if (RemoveCheck.TryGetValue(linear, out Action? remove))
+        {
+            remove();
+            RemoveCheck.Remove(linear);
+        }
+
         linear.weight = weight; // disposes the placeholder, and so the executor
         if (QuantizedPlaceholder.BiasOf(linear) is { } bias)
         {
             LinearParameters.PutBias(linear, bias);
             bias.requires_grad = biasRequiresGrad;
+        }
+    }
+
+    private static void RequireInputFits(Tensor input, LinearExecutor executor)
+    {
+        long columns = executor.Weight.Shape[1];
+        string where = $"linear in place, {executor.Weight.Format} weight [{executor.Weight.Shape[0]}, {columns}]";
+        if (input.dim() == 0 || input.size(-1) != columns)
+        {
+            throw new QuantizationException(
+                $"{where}: the input has shape [{string.Join(", ", input.shape)}], expected {columns} in its last dimension; check the " +
+                "layer that feeds this one.");
+        }
+
+        if (!input.is_floating_point())
+        {
+            throw new QuantizationException(
+                $"{where}: the input is {input.dtype}, expected a floating-point type; convert it before the layer.");
         }
     }
 

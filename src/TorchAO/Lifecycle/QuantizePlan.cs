@@ -76,13 +76,13 @@ internal sealed class QuantizePlan
 
         string seen = report.Layers.Count == 0
             ? "no linear layer was found; only Linear layers in registered modules and fields are seen"
-            : string.Join("; ", report.Layers.Where(layer => !layer.IsQuantized).Take(20)
-                .Select(layer => $"{layer.Name} ({layer.Module}): {layer.Reason}"));
+            : report.DescribeUnquantized();
         throw new QuantizationException(
             $"model {model.GetType().Name}: {report.Quantized.Count()} of {report.Layers.Count} {Layers(options)} " +
             $"({100 * report.Coverage:0.#} % of their bytes) would be quantized, expected " +
             (options.MinimumCoverage > 0 ? $"at least {100 * options.MinimumCoverage:0.#} %" : "at least one layer") +
-            $". Seen: {seen}. Change the rules, the config or MinimumCoverage; nothing was changed.");
+            $". Seen: {seen}. Change the rules{(options.MinimumCoverage > 0 ? ", the config or MinimumCoverage" : " or the config")}; " +
+            "nothing was changed.");
     }
 
     private static string Layers(QuantizeOptions options) => options.Modules == ModuleKinds.Linear ? "linear layers" : "layers";
@@ -220,7 +220,9 @@ internal sealed class QuantizePlan
     {
         try
         {
-            return handler.ReasonToSkip(facts, config);
+            return handler.ReasonToSkip(facts, config) is { } reason
+                ? reason + GroupAdvice.For(facts, config, handler, catalog)
+                : null;
         }
         catch (QuantizationException e)
         {

@@ -9,6 +9,8 @@ namespace TorchAO.Lifecycle;
 /// <param name="Layers">A row for each linear layer, in the model's order.</param>
 public sealed record QuantizeReport(IReadOnlyList<LayerReport> Layers)
 {
+    private const int NamesOfGroup = 3;
+
     /// <summary>Gets the layers that run in a quantized format.</summary>
     public IEnumerable<LayerReport> Quantized => Layers.Where(layer => layer.IsQuantized);
 
@@ -28,24 +30,38 @@ public sealed record QuantizeReport(IReadOnlyList<LayerReport> Layers)
     /// <summary>Gets the share of the listed weight bytes (before) that is in quantized layers, from 0 to 1.</summary>
     public double Coverage => BytesBefore == 0 ? 0 : (double)Quantized.Sum(layer => layer.BytesBefore) / BytesBefore;
 
-    /// <summary>Writes the report as a table with a closing line, for people.</summary>
+    /// <summary>Says why layers stay as they are, on one line: equal reasons once, with the count of their layers and the first names.</summary>
+    /// <returns>Empty where every layer is quantized.</returns>
+    public string DescribeUnquantized()
+    {
+        IEnumerable<string> groups = Layers.Where(layer => !layer.IsQuantized).GroupBy(layer => layer.Reason).Select(group =>
+        {
+            LayerReport[] layers = [.. group];
+            string who = layers.Length == 1
+                ? $"{layers[0].Name} ({layers[0].Module})"
+                : $"{layers.Length} layers ({string.Join(", ", layers.Take(NamesOfGroup).Select(layer => layer.Name))}" +
+                  $"{(layers.Length > NamesOfGroup ? ", …" : "")})";
+            return $"{who}: {group.Key}";
+        });
+        return string.Join("; ", groups);
+    }
+
+    /// <summary>Writes the report as a table with a closing line, for people; with a column of errors where they were measured.</summary>
     public override string ToString()
     {
+        bool isMeasured = Layers.Any(layer => layer.SignalToNoiseDecibels is not null);
         string[][] rows =
         [
-            ["layer", "outcome", "format", "MB before", "MB after", "kernel or reason"],
+            ["layer", "outcome", "format", "MB before", "MB after", .. isMeasured ? ["SQNR dB"] : Array.Empty<string>(), "kernel or reason"],
             .. Layers.Select(layer => new[]
             {
-                layer.Name,
-                $"{layer.Outcome}",
-                layer.Format ?? "-",
-                Megabytes(layer.BytesBefore),
-                Megabytes(layer.BytesAfter),
-                string.Join("; ", new[] { layer.Kernel, layer.Reason }.Where(text => text is not null)),
-            }),
+                [layer.Name, $"{layer.Outcome}", layer.Format ?? "-", Megabytes(layer.BytesBefore), Megabytes(layer.BytesAfter)],
+                isMeasured ? [Decibels(layer)] : Array.Empty<string>(),
+                [string.Join("; ", new[] { layer.Kernel, layer.Reason }.Where(text => text is not null))],
+            }.SelectMany(cells => cells).ToArray()),
         ];
         var text = new StringBuilder();
-        TextTable.Append(text, rows, isNumber: column => column is 3 or 4);
+        TextTable.Append(text, rows, isNumber: column => column is 3 or 4 || (isMeasured && column == 5));
         return text.Append(CultureInfo.InvariantCulture, $"{Quantized.Count()} of {Layers.Count} layers quantized, ")
             .Append(CultureInfo.InvariantCulture, $"{Megabytes(BytesBefore)} MB -> {Megabytes(BytesAfter)} MB, ")
             .Append(CultureInfo.InvariantCulture, $"coverage {100 * Coverage:0.0} %").ToString();
@@ -74,6 +90,9 @@ public sealed record QuantizeReport(IReadOnlyList<LayerReport> Layers)
             ["layers"] = layers,
         }.ToJsonString();
     }
+
+    private static string Decibels(LayerReport layer) =>
+        layer.SignalToNoiseDecibels?.ToString("0.0", CultureInfo.InvariantCulture) ?? "-";
 
     private static string Megabytes(long bytes) => (bytes / 1e6).ToString("0.000", CultureInfo.InvariantCulture);
 }

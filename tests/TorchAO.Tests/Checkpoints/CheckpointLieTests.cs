@@ -180,8 +180,22 @@ public sealed class CheckpointLieTests : IDisposable
         model.Quantize(new Int8WeightOnlyConfig());
         IOException error = Assert.Throws<IOException>(() => model.SaveQuantized(folder.Path));
         Assert.Contains("is a folder, expected the path of a file", error.Message, StringComparison.Ordinal);
-        Assert.Throws<DirectoryNotFoundException>(() => model.SaveQuantized(folder.File("no/such/model.safetensors")));
+        string missing = folder.File("no/such/model.safetensors");
+        string message = Assert.Throws<DirectoryNotFoundException>(() => model.SaveQuantized(missing)).Message;
+        Assert.StartsWith($"{missing}: there is no folder {Path.GetDirectoryName(missing)}", message, StringComparison.Ordinal);
+        Assert.Contains("make the folder first", message, StringComparison.Ordinal);
+        Assert.DoesNotContain("partial", message, StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(folder.Path));
+    }
+
+    [Fact]
+    public void A_folder_that_takes_no_files_is_told_by_the_path_that_was_given()
+    {
+        Assert.SkipUnless(Directory.Exists("/sys/kernel"), "needs a folder in which root too may make no files");
+        using Linear model = nn.Linear(64, 8);
+        model.Quantize(new Int8WeightOnlyConfig());
+        string message = Assert.Throws<UnauthorizedAccessException>(() => model.SaveQuantized("/sys/kernel/model.safetensors")).Message;
+        Assert.StartsWith("/sys/kernel/model.safetensors: this user may make no files in /sys/kernel", message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -146,7 +146,7 @@ public sealed class StreamingTests : IDisposable
         string inMemory = Assert.Throws<QuantizationException>(() => original.Quantize(rules)).Message;
 
         Assert.Equal(inMemory, streamed);
-        Assert.Contains("GroupSize 48", Assert.Throws<QuantizationException>(
+        Assert.Contains("the group size 48", Assert.Throws<QuantizationException>(
             () => model.QuantizeFrom(source, new Int4WeightOnlyConfig { GroupSize = 48 })).Message, StringComparison.Ordinal);
     }
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json.Nodes;
 using TorchAO.Formats;
 using TorchAO.Lifecycle;
 
@@ -38,6 +37,7 @@ internal static class FormatsPage
             page.Append('\n');
         }
 
+        WriteNames(page, catalog);
         foreach (IFormat format in catalog.Formats)
         {
             Write(page, catalog, format);
@@ -53,6 +53,30 @@ internal static class FormatsPage
     private static IEnumerable<string> KernelsOf(IFormat format, string device) =>
         format.Kernels.Where(kernel => kernel.Split('.').Contains(device));
 
+    private static void WriteNames(StringBuilder page, FormatCatalog catalog)
+    {
+        page.Append(
+            """
+
+            ## Names of configs
+
+            What `--quantize`, recipes and `ConfigText.Parse` take. The short name stands for the whole one, `-32` behind either for
+            `group_size=32` where the config has that option; options stand in brackets: `int4wo(group_size=32, use_hqq=true)`.
+            `torchao configs` lists the same.
+
+            | Short | Whole name | With a group size | Format |
+            | --- | --- | --- | --- |
+
+            """.ReplaceLineEndings("\n"));
+        foreach (ConfigListing config in ConfigListing.Of(catalog))
+        {
+            string brief = config.ShortName is null ? "" : $"`{config.ShortName}`";
+            string grouped = config.TakesGroupSize ? $"`{config.Shortest}`" : "";
+            page.Append(
+                CultureInfo.InvariantCulture, $"| {brief} | `{config.Name}` | {grouped} | [{config.Format}](#{config.Format}) |\n");
+        }
+    }
+
     private static void Write(StringBuilder page, FormatCatalog catalog, IFormat format)
     {
         string folder = Folder(format);
@@ -66,9 +90,8 @@ internal static class FormatsPage
         page.Append("\n| Config | Options and their defaults |\n| --- | --- |\n");
         foreach (IQuantizeHandler handler in format.Handlers)
         {
-            IEnumerable<string> options = ConfigText.ToJson(catalog, handler.DefaultConfig)
-                .Where(option => option.Key != "config")
-                .Select(option => $"`{option.Key}={Text(option.Value)}`");
+            IEnumerable<string> options = ConfigListing.Of(catalog).Single(config => config.Name == handler.ConfigName).Options
+                .Select(option => $"`{option.Name}={option.Default}`");
             page.Append(
                 CultureInfo.InvariantCulture,
                 $"| `{handler.ConfigName}` (`{handler.ConfigType.Name}`) | {string.Join(", ", options.DefaultIfEmpty("none"))} |\n");
@@ -76,6 +99,4 @@ internal static class FormatsPage
     }
 
     private static bool IsCode(string line) => line.StartsWith("    ", StringComparison.Ordinal);
-
-    private static string Text(JsonNode? value) => value is null ? "none" : value.ToString();
 }

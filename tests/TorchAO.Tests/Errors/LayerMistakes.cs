@@ -1,6 +1,8 @@
+using TorchAO.Formats.Int8;
 using TorchAO.Kernels;
 using TorchAO.Modules;
 using TorchAO.Tensors;
+using TorchAO.Tests.Lifecycle;
 using TorchSharp;
 using TorchSharp.Modules;
 using Xunit;
@@ -19,6 +21,8 @@ internal static class LayerMistakes
         Input("An input is a scalar", () => zeros([])),
         Input("An input holds integers", () => zeros([2, 64], dtype: ScalarType.Int64)),
         Input("An input is on another device", () => zeros(2, 64, device: META)),
+        InPlace("An input of a layer that was quantized in place has another width", () => zeros(2, 63)),
+        InPlace("An input of a layer that was quantized in place holds integers", () => zeros([2, 64], dtype: ScalarType.Int64)),
         Layer("A layer is converted to complex numbers", layer => layer.to(ScalarType.ComplexFloat32)),
         new(Section, "A bias of another length is given to a layer", () =>
         {
@@ -40,6 +44,14 @@ internal static class LayerMistakes
     {
         using Tensor x = create();
         layer.forward(x).Dispose();
+    });
+
+    private static Mistake InPlace(string title, Func<Tensor> create) => new(Section, title, () =>
+    {
+        using var model = new SealedBlock();
+        model.Quantize(new Int8WeightOnlyConfig());
+        using Tensor x = create();
+        return Answer.Of(Assert.Throws<QuantizationException>(() => model.Up.call(x)));
     });
 
     private static Mistake Layer(string title, Action<QuantizedLinear> act) => new(Section, title, () =>

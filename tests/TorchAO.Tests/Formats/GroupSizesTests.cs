@@ -20,7 +20,7 @@ public sealed class GroupSizesTests
 
     [Fact]
     public void A_group_that_does_not_divide_the_row_is_a_reason_to_skip() => Assert.Equal(
-        "in_features 100 is not a multiple of GroupSize 64; use 25, 50 or 100, or null for one scale a row",
+        "in_features 100 is not a multiple of the group size 64",
         GroupSizes.ReasonToSkip(64, Facts(100)));
 
     [Theory]

@@ -194,6 +194,10 @@ public sealed class BothRoadsTests
         QuantizeReport report = model.Quantize(Int8, new() { MeasureError = true });
 
         Assert.All(report.Layers, layer => Assert.InRange(layer.SignalToNoiseDecibels!.Value, 35, 60));
+        string[] lines = report.ToString().Split('\n');
+        Assert.Contains("SQNR dB", lines[0], StringComparison.Ordinal);
+        Assert.Matches("^typed .* [345][0-9]\\.[0-9]  int8", lines.Single(line => line.StartsWith("typed", StringComparison.Ordinal)));
+        Assert.DoesNotContain("SQNR", model.Explain(Int8).ToString(), StringComparison.Ordinal);
     }
 
     [Theory]

@@ -54,8 +54,37 @@ public sealed class MisuseTests
 
         Assert.Contains("up (Linear)", message, StringComparison.Ordinal);
         Assert.Contains("in_features 64", message, StringComparison.Ordinal);
-        Assert.Contains("GroupSize 48; use 16, 32 or 64", message, StringComparison.Ordinal);
+        Assert.Contains("the group size 48; use a GroupSize of 32, or null for one scale a row", message, StringComparison.Ordinal);
         Assert.Contains("nothing was changed", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Advice_names_sizes_that_have_the_kernel_of_one_scale_a_row_in_the_options_own_words()
+    {
+        using Linear model = nn.Linear(1536, 8);
+        string Reason(string config) => Assert.Single(model.Explain(ConfigText.Parse(BuiltInFormats.Catalog, config)).Skipped).Reason!;
+        string kernel = Assert.Single(model.Explain(new Int4WeightOnlyConfig { GroupSize = null }).Layers).Kernel!;
+
+        string plain = Reason("int4wo-100"), granular = Reason("intxwo(granularity=per_group(100))");
+
+        Assert.EndsWith(", or null for one scale a row", plain, StringComparison.Ordinal);
+        Assert.EndsWith(", or PerRow for one scale a row", granular, StringComparison.Ordinal);
+        Assert.Contains("use a Granularity of PerGroup(", granular, StringComparison.Ordinal);
+        string sizes = plain[(plain.IndexOf("GroupSize of ", StringComparison.Ordinal) + "GroupSize of ".Length)..plain.IndexOf(", or null", StringComparison.Ordinal)];
+        Assert.All(sizes.Split([", ", " or "], StringSplitOptions.None), size => Assert.Equal(
+            kernel, Assert.Single(model.Explain(new Int4WeightOnlyConfig { GroupSize = long.Parse(size) }).Layers).Kernel));
+    }
+
+    [Fact]
+    public void Layers_with_the_same_reason_are_told_once()
+    {
+        using Sequential model = nn.Sequential(nn.Linear(64, 8), nn.Linear(64, 8), nn.Linear(64, 8), nn.Linear(64, 8), nn.Linear(48, 8));
+
+        string message = Message(() => model.Quantize(new Int4WeightOnlyConfig { GroupSize = 40 }));
+
+        Assert.Contains("4 layers (0, 1, 2, …): in_features 64 is not", message, StringComparison.Ordinal);
+        Assert.Contains("; 4 (Linear): in_features 48 is not", message, StringComparison.Ordinal);
+        Assert.DoesNotContain("MinimumCoverage", message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -79,7 +108,7 @@ public sealed class MisuseTests
         QuantizeReport report = model.Quantize(new Int4WeightOnlyConfig { GroupSize = 32 });
 
         Assert.Equal("wide", Assert.Single(report.Changed).Name);
-        Assert.Contains("use 16, 24 or 48", Assert.Single(report.Skipped).Reason, StringComparison.Ordinal);
+        Assert.Contains("no multiple of 32 that divides it has a fast kernel, so use a GroupSize of null", Assert.Single(report.Skipped).Reason, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -122,7 +151,8 @@ public sealed class MisuseTests
 
     [Theory]
     [InlineData("int4_weight_onyl", "'int4_weight_only'")]
-    [InlineData("int8w", "'int8_weight_only'")]
+    [InlineData("int8w", "near: 'int8wo'")]
+    [InlineData("int5wo", "'int4wo', 'int8wo'")]
     [InlineData("int4_weight_only(group=32)", "'group_size'")]
     [InlineData("int4_weight_only(group_size=many)", "\"many\", expected a whole number, or none")]
     [InlineData("int4_weight_only(group_size=32", "bracket is not closed")]

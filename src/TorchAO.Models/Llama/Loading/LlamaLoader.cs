@@ -16,6 +16,8 @@ public static class LlamaLoader
     /// <summary>The file of a folder that holds all weights, where they are in one.</summary>
     internal const string WeightsName = "model.safetensors";
 
+    private const string SafetensorsEnding = ".safetensors";
+
     /// <summary>Loads a model: a Hugging Face folder, a folder of <see cref="LlamaSaver"/>, or a <c>.bin</c> file of llama2.c.</summary>
     /// <remarks>
     /// Quantized weights are recognized by their file. They are loaded in the type in which they were quantized; another type
@@ -95,6 +97,7 @@ public static class LlamaLoader
     }
 
     /// <summary>Opens the weights of a model for reading one by one: of one file, or of all that an index names.</summary>
+    /// <param name="path">A model's folder, a <c>.safetensors</c> file, or a <c>.bin</c> file of llama2.c.</param>
     /// <returns>The tensors as they stand on disk, the pieces of quantized weights too. The caller disposes the source.</returns>
     /// <exception cref="CheckpointException">A file is missing or lies.</exception>
     public static ITensorSource OpenWeights(string path)
@@ -103,6 +106,11 @@ public static class LlamaLoader
         if (IsLlama2c(path))
         {
             return Llama2cFile.Open(path);
+        }
+
+        if (File.Exists(path) && path.EndsWith(SafetensorsEnding, StringComparison.OrdinalIgnoreCase))
+        {
+            return SafetensorsFile.Open(path);
         }
 
         string index = Path.Combine(path, ShardedSafetensors.IndexName);
@@ -140,9 +148,18 @@ public static class LlamaLoader
     private static string Expect(string folder, string name)
     {
         string path = Path.Combine(folder, name);
-        return File.Exists(path) ? path : throw new CheckpointException(
-            CheckpointError.MissingFile, folder, "a model needs a file that is not there",
-            Directory.Exists(folder) ? $"no {name}" : "no such folder", $"{name} beside the weights",
-            "Give the folder that was fetched from Hugging Face, or a .bin file of llama2.c.");
+        if (File.Exists(path))
+        {
+            return path;
+        }
+
+        bool isFile = File.Exists(folder);
+        throw new CheckpointException(
+            CheckpointError.MissingFile, folder, isFile ? "one file is not a whole model" : "a model needs a file that is not there",
+            isFile ? "a file" : Directory.Exists(folder) ? $"no {name}" : "no such file or folder",
+            isFile ? $"a folder with {name} beside the weights" : $"a folder with {name}",
+            isFile
+                ? $"Give the folder of the file, {Path.GetDirectoryName(Path.GetFullPath(folder))}."
+                : "Give the folder that was fetched from Hugging Face or that a quantized model was saved to, or a .bin file of llama2.c.");
     }
 }

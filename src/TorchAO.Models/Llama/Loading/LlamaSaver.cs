@@ -36,6 +36,12 @@ public static class LlamaSaver
         ArgumentException.ThrowIfNullOrEmpty(folder);
         string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         string parent = Path.GetDirectoryName(target) ?? throw new IOException($"{target} is a root, expected a folder to make.");
+        if (!Directory.Exists(parent))
+        {
+            throw new DirectoryNotFoundException(
+                $"{folder}: there is no folder {parent}, expected the one in which it is to be made; make that first or correct the path.");
+        }
+
         RequireFree(target);
         string config = HuggingFaceConfigWriter.Write(model.Config with { DType = model.DType }, isQuantized: true);
         string partial = Path.Combine(parent, $".{Path.GetFileName(target)}.partial");

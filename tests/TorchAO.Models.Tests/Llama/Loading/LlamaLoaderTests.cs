@@ -61,7 +61,15 @@ public sealed class LlamaLoaderTests
     {
         CheckpointException error = Assert.Throws<CheckpointException>(() => LlamaLoader.Load("/nowhere/llama"));
         Assert.Contains("/nowhere/llama", error.Message, StringComparison.Ordinal);
-        Assert.Contains("no such folder", error.Message, StringComparison.Ordinal);
+        Assert.Contains("no such file or folder", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void One_file_of_a_folder_is_told_to_be_one()
+    {
+        CheckpointException error = Assert.Throws<CheckpointException>(() => LlamaLoader.Load(Path.Combine(Stories, "model.safetensors")));
+        Assert.Contains("one file is not a whole model: got a file; expected a folder with config.json", error.Message, StringComparison.Ordinal);
+        Assert.Contains($"Give the folder of the file, {Stories}", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -115,6 +115,16 @@ public sealed class LlamaSaverTests : IDisposable
     }
 
     [Fact]
+    public void A_place_that_is_not_there_is_told_by_the_path_that_was_given()
+    {
+        using LlamaForCausalLM model = LlamaLoader.Load(Stories);
+        string missing = folder.File("no/such");
+        string message = Assert.Throws<DirectoryNotFoundException>(() => LlamaSaver.Save(model, missing, Stories)).Message;
+        Assert.StartsWith($"{missing}: there is no folder {folder.File("no")}", message, StringComparison.Ordinal);
+        Assert.DoesNotContain("partial", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_failed_save_leaves_nothing_and_a_dead_one_is_replaced()
     {
         using (LlamaForCausalLM model = LlamaLoader.Load(Stories))

@@ -110,7 +110,7 @@ public sealed class QqqTests
         Says(Grouped with { MappingType = MappingType.SymmetricNoClippingError }, "MappingType SymmetricNoClippingError");
         Says(Grouped with { GroupSize = 32 }, "UseQqq with GroupSize 32, expected 128, or null (or -1)");
         Assert.Contains(
-            "in_features 192 is not a multiple of GroupSize 128",
+            "in_features 192 is not a multiple of the group size 128",
             BuiltInFormats.Catalog.Handler(Grouped).ReasonToSkip(new WeightFacts(4, 192, ScalarType.Float32, DeviceType.CPU), Grouped),
             StringComparison.Ordinal);
     }
