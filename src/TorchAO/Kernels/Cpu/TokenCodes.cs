@@ -20,12 +20,11 @@ internal sealed unsafe class TokenCodes : IDisposable
     /// <summary>Rounds.</summary>
     /// <param name="input">Activations <c>[M, K]</c>, contiguous, on the CPU.</param>
     /// <param name="scheme">A scheme of integer codes.</param>
-    /// <param name="appendsOnes">Whether a row of ones follows where there are zero points.</param>
-    public TokenCodes(Tensor input, ActivationScheme scheme, bool appendsOnes = false)
+    public TokenCodes(Tensor input, ActivationScheme scheme)
     {
         int rows = checked((int)input.size(0));
         length = checked((int)input.size(1));
-        Codes = (sbyte*)NativeMemory.AlignedAlloc((nuint)((rows + 1L) * length), Alignment);
+        Codes = (sbyte*)NativeMemory.AlignedAlloc((nuint)((long)rows * length), Alignment);
         Scales = (float*)NativeMemory.AlignedAlloc((nuint)rows * sizeof(float), Alignment);
         ZeroPoints = scheme.Mapping == MappingType.Asymmetric
             ? (float*)NativeMemory.AlignedAlloc((nuint)rows * sizeof(float), Alignment)
@@ -33,11 +32,6 @@ internal sealed unsafe class TokenCodes : IDisposable
         if (!TryRound(input, scheme, rows))
         {
             RoundByScheme(input, scheme, rows);
-        }
-
-        if (appendsOnes && ZeroPoints != null)
-        {
-            new Span<sbyte>(Codes + ((long)rows * length), length).Fill(1);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 using static TorchSharp.torch;
@@ -14,6 +15,9 @@ internal sealed unsafe class DynamicGemv<TWeight>(string name, int bits, int max
     : IQuantizedActivationKernel<TWeight>
     where TWeight : QuantizedTensor
 {
+    // Weights are immutable, so that a layer's sums are made once, at the first activations that have a zero point.
+    private readonly ConditionalWeakTable<TWeight, float[]> rowSums = [];
+
     /// <inheritdoc/>
     public string Name => name;
 
@@ -32,16 +36,37 @@ internal sealed unsafe class DynamicGemv<TWeight>(string name, int bits, int max
         var problem = new CpuProblem(input, weight.Shape, weight.GroupSize);
         GemvWeight rows = look(weight);
         GemvShape shape = GemvLinear<TWeight>.ShapeOf(problem, rows, planes: 1);
-        using var tokens = new TokenCodes(input, activation, appendsOnes: true);
+        using var tokens = new TokenCodes(input, activation);
         using GemvActivationParts activations = GemvActivationParts.Create(
             shape,
-            problem.M + (tokens.ZeroPoints == null ? 0 : 1),
+            problem.M,
             (part, first) => GemvActivations.FromCodes(
                 part, tokens.Codes + ((long)first * problem.K), problem.K, problem.GroupSize, rows.Offset))!;
         using var operands = new RoundedOperands(input, bias, problem.N);
-        GemvProduct.Run(
-            problem, rows, shape, activations.Parts, tokens.Scales, tokens.ZeroPoints, operands.BiasAddress, operands.OutputAddress);
+        float[]? sums = tokens.ZeroPoints == null ? null : rowSums.GetValue(weight, _ => SumRows(problem with { M = 1 }, rows, shape));
+        fixed (float* rowSum = sums)
+        {
+            var shift = new GemvShift(tokens.Scales, tokens.ZeroPoints, rowSum);
+            GemvProduct.Run(problem, rows, shape, activations.Parts, shift, operands.BiasAddress, operands.OutputAddress);
+        }
+
         GC.KeepAlive(weight); // the addresses of codes and scales are its tensors'
         return operands.TakeOutput();
+    }
+
+    // A row of ones times the weight is the sum of its values, which a shift of all activations multiplies.
+    private static float[] SumRows(in CpuProblem problem, GemvWeight rows, GemvShape shape)
+    {
+        sbyte[] ones = new sbyte[problem.K];
+        ones.AsSpan().Fill(1);
+        float[] sums = new float[problem.N];
+        fixed (sbyte* codes = ones)
+        fixed (float* y = sums)
+        {
+            using var activations = GemvActivations.FromCodes(shape with { Rows = 1 }, codes, problem.K, problem.GroupSize, rows.Offset);
+            GemvProduct.Run(problem, rows, shape, [activations], default, null, y);
+        }
+
+        return sums;
     }
 }

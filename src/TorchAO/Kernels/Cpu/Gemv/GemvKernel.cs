@@ -1,50 +1,17 @@
 using System.Diagnostics;
 using System.Runtime.Intrinsics;
-using TorchAO.Kernels.Cpu.Emitted;
 
 namespace TorchAO.Kernels.Cpu.Gemv;
 
 /// <summary>
 /// A few weight rows times a few activation rows of bytes:
 /// <c>y[m, n] = Σ_b scale[n, g(b)] · step[b, m] · (initial[b, m] + Σ_k code[n, k] · x[k, m]) + Σ_g zero[n, g] · sum[m, g]</c>, the inner
-/// sum exact. Code made at run time where the processor and the system allow, its twin in intrinsics elsewhere; both agree bit for bit.
+/// sum exact. <see cref="GemvFunction"/> has code made at run time;
+/// this is its twin in intrinsics, the same bit for bit.
 /// </summary>
 internal static unsafe class GemvKernel
 {
     private const int Digit = 8;
-
-    /// <summary>Computes with the fastest path of this process.</summary>
-    /// <param name="shape">The function; how many weight rows pass by together is decided here.</param>
-    /// <param name="operands">The operands.</param>
-    public static void Best(GemvShape shape, GemvArguments operands)
-    {
-        if (EmittedCode.HasByteProducts)
-        {
-            Emitted(shape, operands);
-        }
-        else
-        {
-            Wide(shape, &operands);
-        }
-    }
-
-    /// <summary>The code made at run time: weight rows together as far as they go, the last ones by themselves.</summary>
-    internal static void Emitted(GemvShape shape, GemvArguments operands)
-    {
-        int together = shape.WeightRowsTogether;
-        long last = operands.WeightRows % together;
-        if (operands.WeightRows > last)
-        {
-            operands.WeightRows -= last;
-            GemvCode.For(shape with { WeightRows = together })(&operands); // leaves addresses behind what it has done
-        }
-
-        if (last > 0)
-        {
-            operands.WeightRows = last;
-            GemvCode.For(shape with { WeightRows = 1 })(&operands);
-        }
-    }
 
     /// <summary>The twin: the same lanes, and the same order of operations in each.</summary>
     internal static void Wide(GemvShape shape, GemvArguments* operands)

@@ -47,7 +47,7 @@ internal sealed unsafe class GemvLinear<TWeight>(
 
         float* biasRow = operands.Bias is null ? null : TensorMemory.Address<float>(operands.Bias);
         GemvProduct.Run(
-            problem, rows, shape, activations.Parts, null, null, biasRow, TensorMemory.Address<float>(operands.Output));
+            problem, rows, shape, activations.Parts, default, biasRow, TensorMemory.Address<float>(operands.Output));
         GC.KeepAlive(weight); // the addresses of codes and scales are its tensors'
         return operands.TakeOutput();
     }

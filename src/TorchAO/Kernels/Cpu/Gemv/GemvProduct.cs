@@ -17,10 +17,8 @@ internal static unsafe class GemvProduct
     /// <param name="problem">The sizes.</param>
     /// <param name="weight">The weight.</param>
     /// <param name="shape">The function for <see cref="GemvShape.MaxRows"/> rows; of fewer for the last ones.</param>
-    /// <param name="activations">The activations, up to <see cref="GemvShape.MaxRows"/> rows each; behind the last row one of ones where
-    /// there are zero points.</param>
-    /// <param name="scale">A factor an activation row, or null.</param>
-    /// <param name="zero">What is taken off each activation code before the factor, a row; or null.</param>
+    /// <param name="activations">The activations, up to <see cref="GemvShape.MaxRows"/> rows each.</param>
+    /// <param name="shift">What finishes the sums.</param>
     /// <param name="bias">The bias <c>[N]</c>, or null.</param>
     /// <param name="y">Receives <c>[M, N]</c>.</param>
     public static void Run(
@@ -28,21 +26,27 @@ internal static unsafe class GemvProduct
         GemvWeight weight,
         GemvShape shape,
         GemvActivations[] activations,
-        float* scale,
-        float* zero,
+        GemvShift shift,
         float* bias,
         float* y)
     {
         int chunkRows = Math.Clamp(FeaturesOfChunk / problem.K / LeastRows * LeastRows, LeastRows, MostRows);
+        var functions = new GemvFunction[activations.Length * 2];
+        for (int part = 0; part < activations.Length; part++)
+        {
+            GemvShape ofPart = shape with { Rows = activations[part].Rows };
+            functions[2 * part] = new GemvFunction(ofPart with { HasZeros = false });
+            functions[(2 * part) + 1] = shape.HasZeros ? new GemvFunction(ofPart) : functions[2 * part];
+        }
+
         ParallelRows.Run(problem.N, Math.Max(chunkRows, problem.RowsPerWorker), new Job
         {
             Problem = problem,
             ChunkRows = chunkRows,
             Weight = weight,
-            Shape = shape,
+            Functions = functions,
             Activations = activations,
-            Scale = scale,
-            Zero = zero,
+            Shift = shift,
             Bias = bias,
             Y = y,
         });
@@ -53,13 +57,13 @@ internal static unsafe class GemvProduct
         public CpuProblem Problem;
         public int ChunkRows;
         public GemvWeight Weight;
-        public GemvShape Shape;
+        public GemvFunction[] Functions; // two a part: of pieces, and of the last piece, which goes with the zero points
         public GemvActivations[] Activations;
-        public float* Scale;
-        public float* Zero;
+        public GemvShift Shift;
         public float* Bias;
         public float* Y;
 
+        [SkipLocalsInit]
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
         {
@@ -84,6 +88,7 @@ internal static unsafe class GemvProduct
         }
 
         // Piece by piece, so that activations are read from the first-level cache, all of them with the same piece of the weight.
+        [SkipLocalsInit]
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Multiply(in GemvArguments whole, float* sums)
         {
@@ -100,7 +105,7 @@ internal static unsafe class GemvProduct
                     GemvArguments operands = whole;
                     Activations[part].Point(&operands, block, count);
                     operands.Y = block == 0 ? sums + (part * partSums) : ofPiece;
-                    GemvKernel.Best(Shape with { Rows = Activations[part].Rows, HasZeros = Shape.HasZeros && isLast }, operands);
+                    Functions[(2 * part) + (isLast ? 1 : 0)].Run(operands);
                     if (block > 0)
                     {
                         AddTo(sums + (part * partSums), ofPiece, Activations[part].Rows * ChunkRows);
@@ -123,14 +128,12 @@ internal static unsafe class GemvProduct
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Store(long row, int rows, float* sums)
         {
-            float* ofOnes = sums + (Problem.M * ChunkRows);
             for (int m = 0; m < Problem.M; m++, sums += ChunkRows)
             {
                 float* y = Y + (m * (long)Problem.N) + row;
                 for (int n = 0; n < rows; n++)
                 {
-                    float value = Zero == null ? sums[n] : sums[n] - (Zero[m] * ofOnes[n]);
-                    value = Scale == null ? value : value * Scale[m];
+                    float value = Shift.Apply(sums[n], m, row + n);
                     y[n] = Bias == null ? value : value + Bias[row + n];
                 }
             }

@@ -32,7 +32,7 @@ internal sealed unsafe class DynamicPanelGemm<TWeight, TPanel>(string name, Func
         var problem = new CpuProblem(input, weight.Shape, weight.GroupSize);
         var blocks = new PanelBlocks(problem.K, problem.GroupSize);
         TPanel panel = look(weight, blocks);
-        using var tokens = new TokenCodes(input, activation, appendsOnes: false);
+        using var tokens = new TokenCodes(input, activation);
         using ActivationPanel x = ActivationPanel.FromCodes(
             tokens.Codes, problem.M, blocks, TPanel.Order, TPanel.Offset, panel.HasZeros);
         using var operands = new RoundedOperands(input, bias, problem.N);
