@@ -120,7 +120,7 @@ internal sealed class GemvCode
         c.mov(count, Argument(nameof(GemvArguments.Blocks)));
         c.test(count, count);
         c.jz(rest);
-        c.lea(at, __[weight + (stride * shape.WeightRows)]); // asked for now: the same place in the rows that come next
+        c.lea(at, __[weight + (stride * shape.WeightRows)]); // asked for now, into the second-level cache: the same place in the rows that come next
         c.Label(ref block);
         WriteWholeBlock();
         c.dec(count);
