@@ -17,7 +17,7 @@ internal sealed class GemvCode
     private static readonly ConcurrentDictionary<GemvShape, nint> functions = new();
 
     private static readonly AssemblerRegister64 weight = rsi, scales = rdx, x = rcx, xScales = r8, initial = r9, count = rax;
-    private static readonly AssemblerRegister64 groupLeft = r10, rowsLeft = r11, stride = rbx, stride3 = rbp;
+    private static readonly AssemblerRegister64 groupLeft = r10, scalesAt = r11, stride = rbx, stride3 = rbp;
     private static readonly AssemblerRegister64 scaleStride = r12, scaleStride3 = r13, at = r14, place = r15;
 
     private readonly Assembler c;
@@ -57,7 +57,6 @@ internal sealed class GemvCode
         c.lea(stride3, __[stride + (stride * 2)]);
         c.mov(scaleStride, Argument(nameof(GemvArguments.ScaleStride)));
         c.lea(scaleStride3, __[scaleStride + (scaleStride * 2)]);
-        c.mov(rowsLeft, Argument(nameof(GemvArguments.WeightRows)));
         Label row = c.CreateLabel();
         c.Label(ref row);
         WriteRow();
@@ -68,7 +67,7 @@ internal sealed class GemvCode
         }
 
         c.add(Argument(nameof(GemvArguments.Y)), sizeof(float) * shape.WeightRows);
-        c.sub(rowsLeft, shape.WeightRows);
+        c.sub(Argument(nameof(GemvArguments.WeightRows)), shape.WeightRows);
         c.jnz(row);
         foreach (AssemblerRegister64 register in saved.Reverse())
         {
@@ -120,6 +119,7 @@ internal sealed class GemvCode
         c.mov(count, Argument(nameof(GemvArguments.Blocks)));
         c.test(count, count);
         c.jz(rest);
+        c.lea(scalesAt, __[scales + (scaleStride * shape.WeightRows)]);
         c.lea(at, __[weight + (stride * shape.WeightRows)]); // asked for now, into the second-level cache: the same place in the rows that come next
         c.Label(ref block);
         WriteWholeBlock();
@@ -180,16 +180,24 @@ internal sealed class GemvCode
 
         if (shape.GroupsPerUnit > 1)
         {
-            c.add(scales, sizeof(float) * shape.GroupsPerUnit);
+            WriteNextScales();
             return;
         }
 
         Label same = c.CreateLabel();
         c.dec(groupLeft);
         c.jnz(same);
-        c.add(scales, sizeof(float));
+        WriteNextScales();
         c.mov(groupLeft, Argument(nameof(GemvArguments.GroupBlocks)));
         c.Label(ref same);
+    }
+
+    // Scales of the rows that come next lie one row behind the other, and are asked for in this order.
+    private void WriteNextScales()
+    {
+        c.prefetcht1(__byte_ptr[scalesAt]);
+        c.add(scalesAt, sizeof(float) * shape.GroupsPerUnit * shape.WeightRows);
+        c.add(scales, sizeof(float) * shape.GroupsPerUnit);
     }
 
     private void WriteRestUnits(Label last)
