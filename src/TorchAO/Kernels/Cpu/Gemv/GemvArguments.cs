@@ -12,11 +12,17 @@ internal unsafe struct GemvArguments
     /// <summary>Bytes of a weight row.</summary>
     public long WeightStride;
 
+    /// <summary>Bytes from a weight row to the one that is asked for meanwhile.</summary>
+    public long WeightAhead;
+
     /// <summary>The scales of the first weight row, one a group.</summary>
     public float* Scales;
 
     /// <summary>The distance of rows of scales in bytes.</summary>
     public long ScaleStride;
+
+    /// <summary>Bytes from the scales of some weight rows to those that are asked for meanwhile.</summary>
+    public long ScalesAhead;
 
     /// <summary>The zero points of the first weight row, one a group.</summary>
     public float* Zeros;

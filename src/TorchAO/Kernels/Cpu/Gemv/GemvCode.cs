@@ -115,38 +115,22 @@ internal sealed class GemvCode
             c.vpxord(Vectors.Register(firstTotal + i), Vectors.Register(firstTotal + i), Vectors.Register(firstTotal + i));
         }
 
-        Label block = c.CreateLabel(), rest = c.CreateLabel(), last = c.CreateLabel(), end = c.CreateLabel();
+        Label block = c.CreateLabel(), rest = c.CreateLabel(), end = c.CreateLabel();
         c.mov(count, Argument(nameof(GemvArguments.Blocks)));
         c.test(count, count);
         c.jz(rest);
-        c.lea(scalesAt, __[scales + (scaleStride * shape.WeightRows)]);
-        c.lea(at, __[weight + (stride * shape.WeightRows)]); // asked for now, into the second-level cache: the same place in the rows that come next
+        c.mov(scalesAt, Argument(nameof(GemvArguments.ScalesAhead)));
+        c.add(scalesAt, scales);
+        c.mov(at, Argument(nameof(GemvArguments.WeightAhead))); // asked for now: the same place in rows that come later
+        c.add(at, weight);
         c.Label(ref block);
         WriteWholeBlock();
         c.dec(count);
         c.jnz(block);
 
         c.Label(ref rest);
-        c.mov(count, Argument(nameof(GemvArguments.RestUnits)));
-        c.mov(at, Argument(nameof(GemvArguments.TailMask)));
-        c.mov(place, count);
-        c.or(place, at);
-        c.jz(end);
-        WriteInitial();
-        if (shape.BlockUnits > 1)
-        {
-            WriteRestUnits(last);
-        }
-
-        c.Label(ref last);
-        c.test(at, at);
-        Label finished = c.CreateLabel();
-        c.jz(finished);
-        c.kmovq(k1, at);
-        WriteUnit(0, x + 0, isTail: true);
-        c.Label(ref finished);
-        c.mov(place, Argument(nameof(GemvArguments.TailGroups)));
-        WriteBlockEnd(isTail: true);
+        c.mov(place, Argument(nameof(GemvArguments.TailMask)));
+        WriteRest(end);
         c.Label(ref end);
         if (shape.HasZeros)
         {
@@ -162,10 +146,7 @@ internal sealed class GemvCode
         for (int unit = 0; unit < shape.BlockUnits; unit++)
         {
             WriteUnit(GemvShape.UnitBytes * unit, x + (shape.UnitActivations * unit), isTail: false);
-            for (int r = 0; r < shape.WeightRows; r++)
-            {
-                c.prefetcht1(__byte_ptr[Row(at, stride, stride3, r) + (GemvShape.UnitBytes * unit)]);
-            }
+            WriteNextCodes(unit);
         }
 
         WriteBlockEnd(isTail: false);
@@ -192,6 +173,14 @@ internal sealed class GemvCode
         c.Label(ref same);
     }
 
+    private void WriteNextCodes(int unit)
+    {
+        for (int r = 0; r < shape.WeightRows; r++)
+        {
+            c.prefetcht1(__byte_ptr[Row(at, stride, stride3, r) + (GemvShape.UnitBytes * unit)]);
+        }
+    }
+
     // Scales of the rows that come next lie one row behind the other, and are asked for in this order.
     private void WriteNextScales()
     {
@@ -200,17 +189,50 @@ internal sealed class GemvCode
         c.add(scales, sizeof(float) * shape.GroupsPerUnit);
     }
 
-    private void WriteRestUnits(Label last)
+    // A block that is not whole: whole units, where blocks have several, and a part of one.
+    private void WriteRest(Label end)
     {
-        Label unit = c.CreateLabel();
+        if (shape.BlockUnits == 1)
+        {
+            c.test(place, place);
+            c.jz(end);
+            WriteInitial();
+            WriteTail();
+            WriteBlockEnd(isTail: true);
+            return;
+        }
+
+        Label some = c.CreateLabel(), unit = c.CreateLabel(), last = c.CreateLabel(), finished = c.CreateLabel();
+        c.mov(count, Argument(nameof(GemvArguments.RestUnits)));
+        c.test(count, count);
+        c.jnz(some);
+        c.test(place, place);
+        c.jz(end);
+        c.Label(ref some);
+        WriteInitial();
         c.test(count, count);
         c.jz(last);
         c.Label(ref unit);
         WriteUnit(0, x + 0, isTail: false);
+        WriteNextCodes(0);
+        c.add(at, GemvShape.UnitBytes);
         c.add(weight, GemvShape.UnitBytes);
         c.add(x, shape.UnitActivations);
         c.dec(count);
         c.jnz(unit);
+        c.Label(ref last);
+        c.test(place, place);
+        c.jz(finished);
+        WriteTail();
+        c.Label(ref finished);
+        WriteBlockEnd(isTail: true);
+    }
+
+    private void WriteTail()
+    {
+        c.kmovq(k1, place);
+        WriteUnit(0, x + 0, isTail: true);
+        c.mov(place, Argument(nameof(GemvArguments.TailGroups)));
     }
 
     // Sums of 8-bit codes go on from unit to unit, a plane each; those of narrower codes are finished in their unit.

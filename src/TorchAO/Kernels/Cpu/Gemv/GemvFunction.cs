@@ -8,6 +8,10 @@ namespace TorchAO.Kernels.Cpu.Gemv;
 [StructLayout(LayoutKind.Auto)]
 internal readonly unsafe struct GemvFunction
 {
+    // Rows are asked for at least so many bytes ahead, into the second-level cache: the first has no room for lines that are on their
+    // way. Less does not hide the memory's latency; more is no use where rows are longer.
+    private const long LeastBytesAhead = 8 << 10;
+
     private readonly GemvShape shape;
     private readonly int together;
     private readonly delegate* unmanaged[SuppressGCTransition]<GemvArguments*, void> ofMany;
@@ -46,6 +50,10 @@ internal readonly unsafe struct GemvFunction
         long last = operands.WeightRows % together;
         if (operands.WeightRows > last)
         {
+            long stride = Math.Max(1, together * operands.WeightStride);
+            long times = Math.Max(1, (LeastBytesAhead + stride - 1) / stride);
+            operands.WeightAhead = times * stride;
+            operands.ScalesAhead = times * together * operands.ScaleStride;
             operands.WeightRows -= last;
             ofMany(&operands); // leaves addresses behind what it has done
         }

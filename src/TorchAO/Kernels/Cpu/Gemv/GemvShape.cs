@@ -63,7 +63,7 @@ internal readonly record struct GemvShape(int Bits, int Planes, int Rows, int We
         int most = bits == 8 ? MaxBlockUnits : 1; // narrower codes leave room to shift in place, unit by unit
         if (groupSize == inFeatures)
         {
-            return (most, 1);
+            return (WholeBlocks(inFeatures / unit, most), 1);
         }
 
         if (groupSize % unit == 0)
@@ -79,5 +79,19 @@ internal readonly record struct GemvShape(int Bits, int Planes, int Rows, int We
         }
 
         return unit % groupSize == 0 && unit / groupSize is 2 or 4 ? (1, (int)(unit / groupSize)) : (0, 0);
+    }
+
+    // Blocks that fill a row, unless they would have to be short: what goes with a block costs as much as some units.
+    private static int WholeBlocks(long units, int most)
+    {
+        for (int block = most; block > most / 2; block--)
+        {
+            if (units % block == 0)
+            {
+                return block;
+            }
+        }
+
+        return most;
     }
 }
