@@ -7,6 +7,8 @@ namespace TorchAO.Kernels.Cpu;
 internal sealed class FloatOperands : IDisposable
 {
     private readonly ScalarType type;
+    private readonly bool ownsInput;
+    private bool isTaken;
 
     /// <summary>Prepares a product.</summary>
     /// <param name="input">Activations <c>[M, K]</c>, contiguous, on the CPU; not consumed.</param>
@@ -20,10 +22,12 @@ internal sealed class FloatOperands : IDisposable
         long stride = spreadsRows && m > 1 ? CacheStride.Spread(k) : k;
         if (stride == k)
         {
-            Input = type == ScalarType.Float32 ? input.alias() : input.to(ScalarType.Float32);
+            ownsInput = type != ScalarType.Float32;
+            Input = ownsInput ? input.to(ScalarType.Float32) : input;
         }
         else
         {
+            ownsInput = true;
             Input = empty(m, stride, dtype: ScalarType.Float32);
             using Tensor rows = Input.narrow(1, 0, k);
             rows.copy_(input);
@@ -48,13 +52,24 @@ internal sealed class FloatOperands : IDisposable
     public Tensor Output { get; }
 
     /// <summary>Takes the result in the type of the activations. The caller disposes it.</summary>
-    public Tensor TakeOutput() => type == ScalarType.Float32 ? Output.alias() : Output.to(type);
+    public Tensor TakeOutput()
+    {
+        isTaken = type == ScalarType.Float32;
+        return isTaken ? Output : Output.to(type);
+    }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        Input.Dispose();
         Bias?.Dispose();
-        Output.Dispose();
+        if (ownsInput)
+        {
+            Input.Dispose();
+        }
+
+        if (!isTaken)
+        {
+            Output.Dispose();
+        }
     }
 }

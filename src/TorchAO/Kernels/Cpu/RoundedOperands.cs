@@ -9,6 +9,7 @@ internal sealed unsafe class RoundedOperands : IDisposable
     private readonly ScalarType type;
     private readonly Tensor? bias;
     private readonly Tensor output;
+    private bool isTaken;
 
     /// <summary>Prepares a product.</summary>
     /// <param name="input">Activations <c>[M, K]</c>; only their count and type matter.</param>
@@ -33,12 +34,19 @@ internal sealed unsafe class RoundedOperands : IDisposable
     public float* OutputAddress => TensorMemory.Address<float>(output);
 
     /// <summary>Takes the result in the type of the activations. The caller disposes it.</summary>
-    public Tensor TakeOutput() => type == ScalarType.Float32 ? output.alias() : output.to(type);
+    public Tensor TakeOutput()
+    {
+        isTaken = type == ScalarType.Float32;
+        return isTaken ? output : output.to(type);
+    }
 
     /// <inheritdoc/>
     public void Dispose()
     {
         bias?.Dispose();
-        output.Dispose();
+        if (!isTaken)
+        {
+            output.Dispose();
+        }
     }
 }
