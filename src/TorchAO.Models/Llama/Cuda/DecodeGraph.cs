@@ -13,31 +13,39 @@ namespace TorchAO.Models.Llama.Cuda;
 internal sealed class DecodeGraph : IDisposable
 {
     private readonly GraphBuffers buffers;
-    private readonly IReadOnlyList<ICudaLaunch> launches; // keep what they point to alive
-    private readonly CudaGraph scores;
-    private readonly CudaGraph chain;
     private readonly CudaDevice device;
+    private readonly List<RecordedStep> steps = []; // the first serves as many keys as it is made for, the last any number
+    private int position;
 
-    private DecodeGraph(
-        CudaDevice device, GraphBuffers buffers, DecodeRecorder recorder, ICudaLaunch choice)
+    private DecodeGraph(CudaDevice device, GraphBuffers buffers, DecodeRecorder recorder, ICudaLaunch choice, int capacity)
     {
         (this.device, this.buffers) = (device, buffers);
-        launches = [.. recorder.Launches, choice];
-        using CudaStream stream = CudaStream.Create(device);
-        scores = CudaGraph.Capture(stream, () => LaunchAll(launches.SkipLast(1), stream));
         try
         {
-            chain = CudaGraph.Capture(stream, () => LaunchAll(launches, stream));
+            IReadOnlyList<ICudaLaunch> combined = StepLaunch.Combine(device, recorder.Launches, out string? reason);
+            ReasonForLaunches = reason;
+            if (reason is null)
+            {
+                steps.Add(new RecordedStep(device, combined, choice, combined.OfType<StepLaunch>().Min(step => step.MostKeys)));
+            }
+
+            if (reason is not null || steps[0].MostKeys < capacity)
+            {
+                steps.Add(new RecordedStep(device, recorder.Launches, choice, int.MaxValue));
+            }
         }
         catch
         {
-            scores.Dispose();
+            steps.ForEach(step => step.Dispose());
             throw;
         }
     }
 
-    /// <summary>Gets how many kernels a step launches.</summary>
-    public int LaunchCount => launches.Count - 1;
+    /// <summary>Gets how many kernels a step launches; behind a short text, where that makes a difference.</summary>
+    public int LaunchCount => steps[0].LaunchCount;
+
+    /// <summary>Gets why the layers of a step are not one launch; <see langword="null"/> where they are.</summary>
+    public string? ReasonForLaunches { get; }
 
     /// <summary>Records a step.</summary>
     /// <param name="model">Adds its launches to a recorder.</param>
@@ -67,7 +75,7 @@ internal sealed class DecodeGraph : IDisposable
             }
 
             var choice = new CudaTokenChoice(buffers.Logits, buffers.State, buffers.Best, buffers.Arrived);
-            return new DecodeGraph(device, buffers, recorder, choice);
+            return new DecodeGraph(device, buffers, recorder, choice, cache.Capacity);
         }
         catch
         {
@@ -83,7 +91,7 @@ internal sealed class DecodeGraph : IDisposable
     public Tensor Step(Tensor ids, int position)
     {
         Seat(ids, position);
-        scores.Launch(CudaStream.Current(device));
+        Current().Scores.Launch(CudaStream.Current(device));
         using Tensor rows = buffers.Logits.unsqueeze(1);
         return rows.clone();
     }
@@ -96,6 +104,7 @@ internal sealed class DecodeGraph : IDisposable
         using Tensor flat = ids.reshape(-1);
         buffers.State.Tokens.copy_(flat);
         buffers.State.Position.fill_(position);
+        this.position = position;
     }
 
     /// <summary>Begins a step that takes the likeliest token and makes it the next input. Does not wait.</summary>
@@ -103,8 +112,9 @@ internal sealed class DecodeGraph : IDisposable
     public void Advance(CudaEvent done)
     {
         CudaStream stream = CudaStream.Current(device);
-        chain.Launch(stream);
+        Current().Chain.Launch(stream);
         done.Record(stream);
+        position++;
     }
 
     /// <summary>Reads a token that a finished step gave.</summary>
@@ -119,16 +129,10 @@ internal sealed class DecodeGraph : IDisposable
     public void Dispose()
     {
         device.Synchronize(); // a replay may still run over the buffers
-        chain.Dispose();
-        scores.Dispose();
+        steps.ForEach(step => step.Dispose());
         buffers.Dispose();
     }
 
-    private static void LaunchAll(IEnumerable<ICudaLaunch> launches, CudaStream stream)
-    {
-        foreach (ICudaLaunch launch in launches)
-        {
-            launch.Launch(stream);
-        }
-    }
+    // The step for as many keys as there will be with the new token.
+    private RecordedStep Current() => steps.First(step => position < step.MostKeys);
 }

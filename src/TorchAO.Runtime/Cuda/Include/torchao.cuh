@@ -137,6 +137,14 @@ __device__ __forceinline__ u32 and_or(u32 a, u32 mask, u32 bits)
     return result;
 }
 
+// (a ^ flip) & mask in one instruction.
+__device__ __forceinline__ u32 xor_and(u32 a, u32 flip, u32 mask)
+{
+    u32 result;
+    asm("lop3.b32 %0, %1, %2, %3, 0x28;" : "=r"(result) : "r"(a), "r"(flip), "r"(mask));
+    return result;
+}
+
 __device__ __forceinline__ u32 shared_address(const void* pointer) { return (u32)__cvta_generic_to_shared(pointer); }
 
 // 16 bytes from global to shared memory without registers; zeros where there is nothing to copy.
@@ -166,6 +174,40 @@ template <int Pending>
 __device__ __forceinline__ void await_copies()
 {
     asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
+}
+
+// Asks for the line of an address into the second-level cache; nothing waits for it.
+__device__ __forceinline__ void ask_ahead(const void* address) { asm volatile("prefetch.global.L2 [%0];" ::"l"(address)); }
+
+// What another multiprocessor may have written while this kernel runs: past the first-level cache.
+__device__ __forceinline__ uint4 load_fresh(const uint4* at) { return __ldcg(at); }
+
+template <int Type>
+__device__ __forceinline__ float load_fresh(const void* base, long long index)
+{
+    return Number<Type>::widen(__ldcg((const typename Number<Type>::Stored*)base + index));
+}
+
+// A barrier of some of a block's threads, all those that compute.
+template <int Threads>
+__device__ __forceinline__ void sync_threads()
+{
+    asm volatile("bar.sync 1, %0;" ::"n"(Threads) : "memory");
+}
+
+// Blocks that wait for one another: what a thread wrote, and what its block wrote before a barrier, is seen by whoever reads the sum.
+__device__ __forceinline__ void add_released(u32* at, u32 value)
+{
+    asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(at), "r"(value) : "memory");
+}
+
+__device__ __forceinline__ void await_sum(const u32* at, u32 least)
+{
+    u32 value;
+    do
+    {
+        asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(at) : "memory");
+    } while (value < least);
 }
 
 // The kernel before this one on the stream has finished, and what it wrote is visible. Before it, only weights may be read.

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Numerics;
-using System.Runtime.InteropServices;
 using TorchAO.Runtime.Cuda;
 using TorchAO.Runtime.Memory;
 using TorchSharp;
@@ -21,9 +20,10 @@ public sealed class CudaAttention : ICudaLaunch
 
     private readonly CudaAttentionTensors tensors;
     private readonly CudaKernel kernel;
-    private readonly Arguments arguments;
     private readonly Dim3 grid;
     private readonly int threads;
+    private readonly int sharers;
+    private readonly int headSize;
 
     /// <summary>Settles a launch.</summary>
     /// <param name="shape">Sizes; <see cref="CudaAttentionShape.ReasonToRefuse"/> gives <see langword="null"/>.</param>
@@ -40,12 +40,19 @@ public sealed class CudaAttention : ICudaLaunch
 
         this.tensors = tensors;
         // Results of all warps meet in shared memory, one row a query head.
-        int numbers = shape.Heads / shape.KeyValueHeads * shape.HeadSize;
+        (sharers, headSize) = (shape.Heads / shape.KeyValueHeads, shape.HeadSize);
+        int numbers = sharers * headSize;
         int warps = Math.Max(2, MostWarps / (int)BitOperations.RoundUpToPowerOf2((uint)(numbers + 127) / 128));
         threads = 32 * warps;
-        kernel = KernelFor(shape, tensors, code, warps);
-        grid = new Dim3(tensors.Scratch.Splits, shape.KeyValueHeads, checked((int)tensors.Projected.size(0)));
-        arguments = new Arguments
+        Options = OptionsOf(shape, tensors, code);
+        Splits = tensors.Scratch.Splits;
+        Activation = CudaNumbers.Of(tensors.Projected.dtype);
+        Sequences = checked((int)tensors.Projected.size(0));
+        kernel = Kernels.GetOrAdd(
+            string.Create(CultureInfo.InvariantCulture, $"{Options} -DACT={(int)Activation} -DWARPS={warps}"),
+            static text => DeviceKernels.Kernel("attend.cu", "attend", text.Split(' ')));
+        grid = new Dim3(tensors.Scratch.Splits, shape.KeyValueHeads, Sequences);
+        Arguments = new AttendArguments
         {
             Projected = TensorMemory.DeviceAddress(tensors.Projected),
             Output = TensorMemory.DeviceAddress(tensors.Output),
@@ -83,57 +90,46 @@ public sealed class CudaAttention : ICudaLaunch
             splits);
     }
 
+    /// <summary>Gets what the kernel works on.</summary>
+    internal AttendArguments Arguments { get; }
+
+    /// <summary>Gets what the kernel is compiled for, without the type of activations and the warps of a block.</summary>
+    internal string Options { get; }
+
+    /// <summary>Gets into how many ranges a head's keys are cut at most.</summary>
+    internal int Splits { get; }
+
+    /// <summary>Gets the type of activations.</summary>
+    internal CudaNumber Activation { get; }
+
+    /// <summary>Gets how many sequences there are.</summary>
+    internal int Sequences { get; }
+
+    /// <summary>Gets the bytes of shared memory that the warps of a block take for it.</summary>
+    internal int RoomBytes(int warps) => sizeof(float) * ((sharers * headSize) + (2 * headSize) + (warps * sharers * (headSize + 2)) + 4);
+
     /// <inheritdoc/>
     public void Launch(CudaStream stream)
     {
-        kernel.Launch(stream, arguments, grid, threads, options: new LaunchOptions { OverlapsPredecessor = true });
+        kernel.Launch(stream, Arguments, grid, threads, options: new LaunchOptions { OverlapsPredecessor = true });
         GC.KeepAlive(tensors);
     }
 
-    private static CudaKernel KernelFor(CudaAttentionShape shape, CudaAttentionTensors tensors, CudaCacheCode code, int warps)
+    // What the kernel is compiled for, but the warps of its blocks.
+    private static string OptionsOf(CudaAttentionShape shape, CudaAttentionTensors tensors, CudaCacheCode code)
     {
         CudaNumber scale = code is CudaCacheCode.Int8 or CudaCacheCode.Float8 ? CudaNumbers.Of(tensors.Keys[1].dtype) : CudaNumber.Float32;
         long group = code == CudaCacheCode.Int4 ? shape.HeadSize / tensors.Keys[1].size(3) : shape.HeadSize;
-        string options = string.Create(
+        return string.Create(
             CultureInfo.InvariantCulture,
-            $"-DACT={(int)CudaNumbers.Of(tensors.Projected.dtype)} -DHEAD={shape.HeadSize} -DGROUP={shape.Heads / shape.KeyValueHeads} " +
-            $"-DNORM={(tensors.QueryGain is null ? 0 : 1)} -DCACHE={(int)code} -DCACHE_SCALE={(int)scale} -DCACHE_GROUP={group} -DWARPS={warps}");
-        return Kernels.GetOrAdd(options, static text => DeviceKernels.Kernel("attend.cu", "attend", text.Split(' ')));
+            $"-DHEAD={shape.HeadSize} -DSHARERS={shape.Heads / shape.KeyValueHeads} -DHEAD_NORM={(tensors.QueryGain is null ? 0 : 1)} " +
+            $"-DCACHE={(int)code} -DCACHE_SCALE={(int)scale} -DCACHE_GROUP={group}");
     }
 
-    private static CacheSide Side(IReadOnlyList<Tensor> components) => new()
+    private static AttendCacheSide Side(IReadOnlyList<Tensor> components) => new()
     {
         Codes = TensorMemory.DeviceAddress(components[0]),
         Scale = components.Count > 1 ? TensorMemory.DeviceAddress(components[1]) : 0,
         Least = components.Count > 2 ? TensorMemory.DeviceAddress(components[2]) : 0,
     };
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct CacheSide
-    {
-        public nint Codes;
-        public nint Scale;
-        public nint Least;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct Arguments
-    {
-        public nint Projected;
-        public nint Output;
-        public CacheSide Keys;
-        public CacheSide Values;
-        public nint Cosine;
-        public nint Sine;
-        public nint QueryGain;
-        public nint KeyGain;
-        public nint Position;
-        public nint Partial;
-        public nint Arrived;
-        public long Capacity;
-        public int KeyValueHeads;
-        public int Window;
-        public float Scale;
-        public float Epsilon;
-    }
 }

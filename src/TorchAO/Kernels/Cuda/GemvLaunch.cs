@@ -1,6 +1,4 @@
 using TorchAO.Runtime.Cuda;
-using TorchAO.Runtime.Memory;
-using static TorchSharp.torch;
 
 namespace TorchAO.Kernels.Cuda;
 
@@ -37,6 +35,9 @@ public sealed class GemvLaunch : ICudaLaunch
         }
     }
 
+    /// <summary>Gets the product.</summary>
+    internal GemvProduct Product => product;
+
     /// <inheritdoc/>
     public void Launch(CudaStream stream)
     {
@@ -70,7 +71,7 @@ public sealed class GemvLaunch : ICudaLaunch
                     $"memory, the device has {device.SharedBytesPerBlock} a block; use the layer itself.");
             }
 
-            GemvArguments arguments = Arguments(variant, first, rows);
+            GemvArguments arguments = GemvArguments.Of(product, variant.RowsOfTile, variant.InputPitch(weight.InFeatures), first, rows);
             int resident = variant.Kernel().BlocksPerMultiprocessor(device, variant.Threads, sharedBytes);
             int blocks = Math.Max(1, Math.Min(resident, variant.Blocking.BlocksPerMultiprocessor));
             parts.Add((arguments, variant, Math.Min(arguments.Tiles, blocks * device.MultiprocessorCount), sharedBytes));
@@ -94,59 +95,7 @@ public sealed class GemvLaunch : ICudaLaunch
     {
         CudaNumber activation = CudaNumbers.Of(product.Input.dtype), scale = weight.ScaleNumber ?? activation;
         return new GemvVariant(
-            activation, weight.Code, scale, weight.GroupSize, weight.ZeroKind, CudaNumbers.Of(product.Output.dtype),
-            product.Gain is not null, product.Epilogue, rows == 1, blocking,
+            activation, weight.Code, scale, weight.GroupSize, weight.ZeroKind, rows == 1, blocking,
             GemvVariant.PieceOf(weight.Code, scale, weight.GroupSize, weight.ZeroKind, weight.InFeatures, blocking.RowBytes));
     }
-
-    private GemvArguments Arguments(in GemvVariant variant, int first, int rows)
-    {
-        Tensor input = product.Input, output = product.Output;
-        var arguments = new GemvArguments
-        {
-            Input = TensorMemory.DeviceAddress(input) + (nint)(first * input.stride(0) * input.element_size()),
-            Gain = product.Gain is null ? 0 : TensorMemory.DeviceAddress(product.Gain),
-            InputStride = input.stride(0),
-            OutputStride = output.stride(0),
-            InFeatures = checked((int)input.size(1)),
-            Rows = rows,
-            InputPitch = variant.InputPitch(checked((int)input.size(1))),
-            Epsilon = (float)product.Epsilon,
-        };
-        bool isGate = product.Epilogue == GemvEpilogue.Gate;
-        long column = 0;
-        for (int i = 0; i < GemvSegments.Count; i++)
-        {
-            arguments.Segments[i] = i < product.Weights.Count
-                ? Segment(product.Weights[i], product.Biases?[i], arguments.Tiles, first, column)
-                : new GemvSegment { FirstTile = int.MaxValue };
-            if (i < product.Weights.Count && !isGate)
-            {
-                arguments.Tiles += Tiles(product.Weights[i].OutFeatures, variant.RowsOfTile);
-                column += product.Weights[i].OutFeatures;
-            }
-        }
-
-        if (isGate)
-        {
-            arguments.Tiles = Tiles(product.Weights[0].OutFeatures, variant.RowsOfTile / 2);
-        }
-
-        return arguments;
-    }
-
-    private GemvSegment Segment(CudaWeight weight, Tensor? bias, int firstTile, int firstRow, long column) => new()
-    {
-        Codes = weight.Codes,
-        Scale = weight.Scale,
-        ZeroPoint = weight.ZeroPoint,
-        Bias = bias is null ? 0 : TensorMemory.DeviceAddress(bias),
-        Output = TensorMemory.DeviceAddress(product.Output)
-            + (nint)(((firstRow * product.Output.stride(0)) + column) * product.Output.element_size()),
-        OutFeatures = weight.OutFeatures,
-        FirstTile = firstTile,
-        ScaleStep = weight.ScaleStride == 0 ? 0 : 1,
-    };
-
-    private static int Tiles(int rows, int rowsOfTile) => (rows + rowsOfTile - 1) / rowsOfTile;
 }

@@ -41,6 +41,14 @@ public sealed record GemvProduct
         };
     }
 
+    /// <summary>Tells whether one kernel can compute this product and another.</summary>
+    internal bool IsAlike(GemvProduct other)
+    {
+        (CudaCode code, _, int group, CudaZeroPoint zero, CudaNumber? scale) = Kind(Weights[0]);
+        (CudaCode otherCode, _, int otherGroup, CudaZeroPoint otherZero, CudaNumber? otherScale) = Kind(other.Weights[0]);
+        return (code, group, zero, scale, Input.dtype) == (otherCode, otherGroup, otherZero, otherScale, other.Input.dtype);
+    }
+
     // What all weights of a launch must have in common.
     private static (CudaCode, int, int, CudaZeroPoint, CudaNumber?) Kind(CudaWeight weight) =>
         (weight.Code, weight.InFeatures, weight.GroupSize, weight.ZeroKind, weight.ScaleNumber);

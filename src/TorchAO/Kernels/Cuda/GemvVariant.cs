@@ -9,9 +9,6 @@ namespace TorchAO.Kernels.Cuda;
 /// <param name="Scale">Type of its scales.</param>
 /// <param name="GroupSize">Features that share a scale; 0 where a row has one.</param>
 /// <param name="ZeroPoint">What zero points are.</param>
-/// <param name="Output">Type of results that are stored.</param>
-/// <param name="HasNorm">Whether activations are normalized first.</param>
-/// <param name="Epilogue">What becomes of the sums.</param>
 /// <param name="IsSingle">Whether there is one activation row.</param>
 /// <param name="Blocking">How work is cut.</param>
 /// <param name="Piece">Bytes of an aligned piece of a chunk's row of scales; 0 where scales are not copied ahead.</param>
@@ -21,9 +18,6 @@ internal readonly record struct GemvVariant(
     CudaNumber Scale,
     int GroupSize,
     CudaZeroPoint ZeroPoint,
-    CudaNumber Output,
-    bool HasNorm,
-    GemvEpilogue Epilogue,
     bool IsSingle,
     GemvBlocking Blocking,
     int Piece)
@@ -39,6 +33,15 @@ internal readonly record struct GemvVariant(
     private int Bits => BitsOf(Code);
 
     private int ChunkFeatures => Blocking.RowBytes * 8 / Bits;
+
+    /// <summary>Gets the bytes of zeros that a block keeps, where columns of a tensor core product are runs of one activation row.</summary>
+    public int ZeroBytes => IsSingle && GroupSize != 0 ? Math.Min(8, ChunkFeatures / 32) * 64 : 0;
+
+    /// <summary>Gets the bytes of scales that are copied ahead for a row and a chunk.</summary>
+    public int ScaleRowBytes => Piece == 0 ? 0 : ChunkFeatures / GroupSize * (Scale == CudaNumber.Float32 ? 4 : 2);
+
+    // Bytes that a lane reads of a row at once; rows of other lengths are padded in shared memory so that they meet no other's banks.
+    private int LaneBytes => IsSingle || GroupSize == 0 || GroupSize >= 512 / Bits ? 16 : Bits;
 
     /// <summary>Gets the bits of a code.</summary>
     public static int BitsOf(CudaCode code) => code switch
@@ -68,14 +71,18 @@ internal readonly record struct GemvVariant(
     /// <summary>Gets the bytes of shared memory of a block.</summary>
     public int SharedBytes(int inFeatures, int rows)
     {
-        int pitch = Blocking.RowBytes + (Bits == 16 ? 64 : Bits == 8 ? 32 : 16);
-        int scales = Piece == 0 ? 0 : RowsOfTile * (ChunkFeatures / GroupSize) * (Scale == CudaNumber.Float32 ? 4 : 2);
-        int stage = (RowsOfTile * pitch) + (scales * (ZeroPoint == CudaZeroPoint.Value ? 2 : 1));
+        int pitch = Blocking.RowBytes + (LaneBytes == 16 ? 0 : LaneBytes == 8 ? 32 : 16);
+        int stage = RowsOfTile * (pitch + (ScaleRowBytes * (ZeroPoint == CudaZeroPoint.Value ? 2 : 1)));
         int stages = Blocking.Warps * Blocking.Stages * stage;
         int partials = 2 * Blocking.Warps * RowsOfTile * (IsSingle ? 1 : 8) * sizeof(float);
-        int inputs = rows * InputPitch(inFeatures) * 2;
-        int sums = rows * Chunks(inFeatures) * (ChunkFeatures / 32) * sizeof(float);
-        return stages + partials + inputs + sums + (rows * Blocking.Warps * sizeof(float));
+        return stages + partials + RoomBytes(inFeatures, rows);
+    }
+
+    /// <summary>Gets the bytes of what the warps of a block share about activations.</summary>
+    public int RoomBytes(int inFeatures, int rows)
+    {
+        int runs = Chunks(inFeatures) * (ChunkFeatures / 32);
+        return ZeroBytes + (rows * InputPitch(inFeatures) * 2) + (rows * runs * sizeof(float)) + (2 * rows * Blocking.Warps * sizeof(float));
     }
 
     /// <summary>Gets the kernel; compiled at its first launch.</summary>
@@ -87,7 +94,7 @@ internal readonly record struct GemvVariant(
     public string[] Options() =>
     [
         $"-DACT={(int)Activation}", $"-DCODE={(int)Code}", $"-DSCALE={(int)Scale}", $"-DGROUP={GroupSize}",
-        $"-DZERO={(int)ZeroPoint}", $"-DOUT={(int)Output}", $"-DNORM={(HasNorm ? 1 : 0)}", $"-DEPILOGUE={(int)Epilogue}",
+        $"-DZERO={(int)ZeroPoint}",
         $"-DSINGLE={(IsSingle ? 1 : 0)}", $"-DWARPS={Blocking.Warps}", $"-DSTAGES={Blocking.Stages}", $"-DTILES={Blocking.Tiles}",
         $"-DROW={Blocking.RowBytes}", $"-DPIECE={Piece}",
     ];

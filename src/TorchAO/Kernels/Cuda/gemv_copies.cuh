@@ -1,145 +1,159 @@
-// What gemv.cu works on: its arguments, the sizes that follow from its options, and the asynchronous copies of weights. Options are
-// those of gemv.cu.
+// Asynchronous copies of weights, each warp for itself. Options are those of gemv.cu.
 #pragma once
-#include "gemv_codes.cuh"
+#include "gemv_arguments.cuh"
 
-struct GemvSegment
-{
-    const u8* codes;
-    const void* scale;
-    const void* zero;
-    const void* bias;
-    void* y;
-    int n;
-    int first_tile;
-    int scale_step; // 0 where all rows share one scale
-    int reserved;
-};
-
-struct GemvArguments
-{
-    GemvSegment segments[3];
-    const void* x;
-    const void* gain;
-    long long x_stride;
-    long long y_stride;
-    int k;
-    int m;
-    int x_pitch; // 16-bit numbers from one activation row to the next in shared memory
-    int tiles;
-    float epsilon;
-};
-
-constexpr int ChunkK = ROW * 8 / Bits; // input features of a chunk
-constexpr int Runs = ChunkK / 32;      // of 32 features in a chunk: two tensor core products each
-constexpr int Span = Runs < 8 ? Runs : 8; // runs that have columns of their own at the same time
-constexpr int Lanes = ROW / 16;        // that copy one row of a chunk
-constexpr int RowsOfCopy = 32 / Lanes;
-constexpr int Rows = 16 * TILES;
-constexpr int ScaleBytes = SCALE == TYPE_F32 ? 4 : 2;
-constexpr bool Grouped = GROUP != 0;
-constexpr int GroupRuns = Grouped ? GROUP / 32 : 1;
-constexpr int ChunkGroups = !Grouped ? 0 : GROUP >= ChunkK ? 1 : ChunkK / GROUP;
-constexpr int ScaleRowBytes = PIECE == 0 ? 0 : ChunkGroups * ScaleBytes;
-constexpr int ScaleMatrix = Rows * ScaleRowBytes;
-constexpr int PiecesOfRow = PIECE == 0 ? 1 : ScaleRowBytes / (PIECE == 0 ? 1 : PIECE);
-constexpr int Pieces = PIECE == 0 ? 0 : Rows * PiecesOfRow * (ZERO ? 2 : 1);
-constexpr int PieceLoads = (Pieces + 31) / 32;
-constexpr int StageBytes = Rows * Pitch + ScaleMatrix * (ZERO ? 2 : 1);
-constexpr bool ByRun = SINGLE && Grouped;  // columns are runs of features
-constexpr bool Folded = ByRun && Middle != 0; // codes keep their offset; sums of activations take it away
-constexpr bool NeedsSums = ZERO || Folded;
-constexpr int Columns = SINGLE ? 1 : 8;
-constexpr int Vectors = ChunkK / 8;    // of eight activations in a chunk
-
-// Where a weight row of a tile is; behind the last row the last row stands in, and its results are not stored.
-struct RowPlace
-{
-    const GemvSegment* segment;
-    int row;
-    bool exists;
-};
-
-__device__ __forceinline__ RowPlace place_of(const GemvArguments& a, int tile, int r)
-{
-    RowPlace place;
-#if EPILOGUE == 2
-    // Eight rows of the gate and the same eight of the other factor, so that results that belong together stay together.
-    place.segment = &a.segments[(r >> 3) & 1];
-    place.row = (tile * TILES + (r >> 4)) * 8 + (r & 7);
-#else
-    place.segment = &a.segments[tile >= a.segments[2].first_tile ? 2 : tile >= a.segments[1].first_tile ? 1 : 0];
-    place.row = (tile - place.segment->first_tile) * Rows + r;
-#endif
-    place.exists = place.row < place.segment->n;
-    place.row = place.exists ? place.row : place.segment->n - 1;
-    return place;
-}
-
-// A warp's asynchronous copies: chunk after chunk of tile after tile.
+// A warp's asynchronous copies: chunk after chunk of tile after tile of a product. A tile's rows lie in two runs, those whose number has
+// bit 3 and those that have not: two weights' rows where these are gated, sixteen neighbours otherwise.
 struct CopyStream
 {
-    const u8* codes[Rows / RowsOfCopy];
+    static constexpr int PiecesOfRow = PIECE == 0 ? 1 : ScaleRowBytes / (PIECE == 0 ? 1 : PIECE);
+    static constexpr int Pieces = PIECE == 0 ? 0 : Rows * PiecesOfRow * (ZERO ? 2 : 1);
+    static constexpr int PieceLoads = (Pieces + 31) / 32;
+    static constexpr int Lanes = ROW / 16; // that copy one row of a chunk
+    static constexpr int RowsOfCopy = 32 / Lanes;
+
+    const u8* codes[2];
     const u8* scales[PieceLoads == 0 ? 1 : PieceLoads];
-    long long row_bytes;
-    int tile, chunk, chunks, groups;
+    int last[2]; // row of a run behind which its last one stands in
+    int stride;  // rows of a run from one sixteen to the next
+    int row_bytes, tile, tiles, chunk, chunks, groups;
+
+    // Settles on the tiles of a product from one on.
+    __device__ __forceinline__ void begin(const GemvArguments& a, int first)
+    {
+        row_bytes = (int)((long long)a.k * Bits / 8);
+        chunks = (a.k + ChunkK - 1) / ChunkK;
+        groups = Grouped ? a.k / (Grouped ? GROUP : 1) : 1;
+        tiles = a.tiles;
+        tile = (int)(threadIdx.x >> 5) < chunks ? first : tiles;
+        stride = a.epilogue == EPILOGUE_GATE ? 8 : 16;
+        if (tile < tiles)
+        {
+            place(a);
+        }
+    }
+
+    __device__ __forceinline__ bool is_done() const { return tile >= tiles; }
 
     __device__ __forceinline__ void place(const GemvArguments& a)
     {
         const int lane = threadIdx.x & 31;
+        const bool gated = a.epilogue == EPILOGUE_GATE;
+        const GemvSegment* const first = gated ? &a.segments[0] : segment_of(a, tile);
+        const GemvSegment* const second = gated ? &a.segments[1] : first;
+        const int begin = gated ? tile * (8 * TILES) : (tile - first->first_tile) * Rows;
+        const int rows[2] = {begin, gated ? begin : begin + 8};
         chunk = threadIdx.x >> 5;
+        codes[0] = first->codes + ((long long)rows[0] * row_bytes + lane % Lanes * 16);
+        codes[1] = second->codes + ((long long)rows[1] * row_bytes + lane % Lanes * 16);
+        last[0] = first->n - 1 - rows[0];
+        last[1] = second->n - 1 - rows[1];
+#pragma unroll
+        for (int i = 0; i < PieceLoads; i++)
+        {
+            const int piece = i * 32 + lane, r = piece / PiecesOfRow;
+            const bool second_run = r & 8;
+            const GemvSegment* const segment = second_run ? second : first;
+            const int row = (second_run ? rows[1] : rows[0]) + row_in_run(r % Rows, second_run ? last[1] : last[0]);
+            const void* base = r >= Rows ? segment->zero : segment->scale;
+            scales[i] = (const u8*)base + ((long long)row * groups * ScaleBytes + piece % PiecesOfRow * (PIECE == 0 ? 1 : PIECE));
+        }
+
+        if (!Grouped && CODE != CODE_HALF && lane < 2)
+        {
+            // A row's one scale is wanted at the end of the tile, and would be the last thing to arrive.
+            const GemvSegment* const segment = lane ? second : first;
+            const int row = lane ? rows[1] : rows[0];
+            ask_ahead((const u8*)segment->scale + (long long)(row < segment->n ? row : 0) * segment->scale_step * ScaleBytes);
+        }
+    }
+
+    __device__ __forceinline__ int row_in_run(int r, int limit) const
+    {
+        const int row = (TILES == 1 ? 0 : (r >> 4) * stride) + (r & 7);
+        return row < limit ? row : limit;
+    }
+
+    // Begins the copies of the next chunk into a stage; there must be one.
+    __device__ __forceinline__ void copy(const GemvArguments& a, u32 stage)
+    {
+        const int lane = threadIdx.x & 31;
+        const bool exists = chunk * ROW + lane % Lanes * 16 < row_bytes;
+        const int offset = exists ? chunk * ROW : 0;
 #pragma unroll
         for (int i = 0; i < Rows / RowsOfCopy; i++)
         {
-            const RowPlace at = place_of(a, tile, i * RowsOfCopy + lane / Lanes);
-            codes[i] = at.segment->codes + at.row * row_bytes + lane % Lanes * 16;
+            const int r = i * RowsOfCopy, run = (r >> 3) & 1; // constants: a copy's rows lie in one run
+            const long long row = row_in_run(r + lane / Lanes, last[run]);
+            copy_async<16>(stage + (r + lane / Lanes) * Pitch + (lane % Lanes * 16 ^ (lane / Lanes & 1) * OddFlip), codes[run] + (row * row_bytes + offset), exists);
         }
 
 #pragma unroll
         for (int i = 0; i < PieceLoads; i++)
         {
-            const int piece = i * 32 + lane, r = piece / PiecesOfRow;
-            const RowPlace at = place_of(a, tile, r % Rows);
-            const void* base = r >= Rows ? at.segment->zero : at.segment->scale;
-            scales[i] = (const u8*)base + ((long long)at.row * groups * ScaleBytes + piece % PiecesOfRow * (PIECE == 0 ? 1 : PIECE));
+            const int piece = i * 32 + lane;
+            if (Pieces % 32 == 0 || piece < Pieces)
+            {
+                const int group = chunk * ChunkGroups + piece % PiecesOfRow * (PIECE / ScaleBytes);
+                copy_async<PIECE == 0 ? 4 : PIECE>(
+                    stage + Rows * Pitch + piece * PIECE, scales[i] + (group < groups ? chunk * ScaleRowBytes : 0), group < groups);
+            }
+        }
+
+        chunk += WARPS;
+        if (chunk >= chunks)
+        {
+            tile += gridDim.x;
+            if (tile < tiles)
+            {
+                place(a);
+            }
+        }
+    }
+};
+
+// The copies of one product into a warp's own ring of stages.
+struct ProductStream
+{
+    static constexpr bool IsShared = false;
+
+    const GemvArguments& a;
+    const u8* stages;
+    int stage = 0;
+    CopyStream copies;
+
+    __device__ __forceinline__ ProductStream(const GemvArguments& arguments, const u8* of_warp) : a(arguments), stages(of_warp)
+    {
+        copies.begin(a, blockIdx.x);
+#pragma unroll 1
+        for (int s = 0; s < STAGES; s++)
+        {
+            next(s);
         }
     }
 
-    // Begins the copies of the next chunk into a stage.
-    __device__ __forceinline__ void next(const GemvArguments& a, u32 stage)
+    // Waits for the next chunk.
+    __device__ __forceinline__ const u8* acquire()
     {
-        const int lane = threadIdx.x & 31;
-        if (tile < a.tiles)
+        await_copies<STAGES - 1>();
+        __syncwarp();
+        return stages + stage * StageBytes;
+    }
+
+    // The chunk is done with: another may take its place.
+    __device__ __forceinline__ void release()
+    {
+        __syncwarp();
+        next(stage);
+        stage = stage + 1 == STAGES ? 0 : stage + 1;
+    }
+
+    // Begins the copies of the next chunk, if there is one, as a group of their own.
+    __device__ __forceinline__ void next(int into)
+    {
+        if (!copies.is_done())
         {
-            const bool exists = chunk * ROW + lane % Lanes * 16 < row_bytes;
-            const long long offset = exists ? (long long)chunk * ROW : 0;
-#pragma unroll
-            for (int i = 0; i < Rows / RowsOfCopy; i++)
-            {
-                copy_async<16>(stage + (i * RowsOfCopy + lane / Lanes) * Pitch + lane % Lanes * 16, codes[i] + offset, exists);
-            }
-
-#pragma unroll
-            for (int i = 0; i < PieceLoads; i++)
-            {
-                const int piece = i * 32 + lane;
-                if (Pieces % 32 == 0 || piece < Pieces)
-                {
-                    const int group = chunk * ChunkGroups + piece % PiecesOfRow * (PIECE / ScaleBytes);
-                    copy_async<PIECE == 0 ? 4 : PIECE>(
-                        stage + Rows * Pitch + piece * PIECE, scales[i] + (group < groups ? chunk * ScaleRowBytes : 0), group < groups);
-                }
-            }
-
-            chunk += WARPS;
-            if (chunk >= chunks)
-            {
-                tile += gridDim.x;
-                if (tile < a.tiles)
-                {
-                    place(a);
-                }
-            }
+            copies.copy(a, shared_address(stages) + into * StageBytes);
         }
 
         commit_copies();

@@ -1,11 +1,52 @@
-// The activations of gemv.cu on their way into shared memory. Options are those of gemv.cu.
+// Activations of products of few rows on their way into shared memory. Options are those of gemv.cu.
 #pragma once
-#include "gemv_copies.cuh"
+#include "gemv_arguments.cuh"
 
-// A warp's own activations on their way into shared memory: those of its chunks, 128 vectors of eight at a time.
+// Where a block keeps what its warps share.
+struct GemvRooms
+{
+    u16* xs;         // [m, x_pitch]
+    float* xsums;    // [m, runs]: sums of 32 activations
+    float* squares;  // [m, WARPS]: sums of the squares of each warp's activations
+    float* totals;   // [m, WARPS]: their sums
+    const u16* zeros;
+
+    __device__ __forceinline__ GemvRooms(u8* memory, int m, int x_pitch, int runs)
+    {
+        zeros = (const u16*)memory;
+        xs = (u16*)(memory + ZeroBytes);
+        xsums = (float*)(xs + m * x_pitch);
+        squares = xsums + (NeedsSums ? m * runs : 0);
+        totals = squares + m * WARPS;
+    }
+
+    // Every warp writes the zeros that it reads.
+    __device__ __forceinline__ static void clear(u8* memory)
+    {
+        const int lane = threadIdx.x & 31;
+        if (lane < ZeroBytes / 16)
+        {
+            ((uint4*)memory)[lane] = make_uint4(0, 0, 0, 0);
+        }
+
+        __syncwarp();
+    }
+};
+
+// Vectors of activations that a warp multiplies.
+__device__ __forceinline__ int vectors_of_warp(int chunks)
+{
+    const int warp = threadIdx.x >> 5;
+    return warp < chunks ? (chunks - warp + WARPS - 1) / WARPS * Vectors : 0;
+}
+
+// A warp's own activations: those of its chunks, some vectors of eight at a time.
 struct ActivationBatch
 {
-    uint4 values[4];
+    static constexpr int Loads = 6;
+    static constexpr int Count = 32 * Loads;
+
+    uint4 values[Loads];
 
     __device__ __forceinline__ static int vector_of(int base, int i, int& chunk)
     {
@@ -14,41 +55,94 @@ struct ActivationBatch
         return chunk * ChunkK + e % Vectors * 8;
     }
 
-    __device__ __forceinline__ void load(const void* from, int base, int k)
+    // Calls with the number of each load that there is and the feature of its vector.
+    template <class Body>
+    __device__ __forceinline__ static void each(int base, int vectors, Body&& body)
     {
 #pragma unroll
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < Loads; i++)
         {
-            int chunk;
-            const int first = vector_of(base, i, chunk);
-            values[i] = first < k ? *(const uint4*)((const u16*)from + first) : make_uint4(0, 0, 0, 0);
+            if (base + i * 32 < vectors)
+            {
+                int chunk;
+                body(i, vector_of(base, i, chunk));
+            }
         }
     }
 };
 
+// Activations, gains and results as numbers without marks: what a launch reads, others have written before it.
+struct PlainNumbers
+{
+    __device__ __forceinline__ static void load(ActivationBatch& batch, const void* from, int base, int vectors, int k)
+    {
+        ActivationBatch::each(base, vectors, [&](int i, int feature) {
+            batch.values[i] = feature < k ? load_fresh((const uint4*)((const u16*)from + feature)) : make_uint4(0, 0, 0, 0);
+        });
+    }
+
+    __device__ __forceinline__ void load_inputs(const GemvArguments& a, ActivationBatch& batch, int m, int base, int vectors) const
+    {
+        load(batch, (const u16*)a.x + m * a.x_stride, base, vectors, a.k);
+    }
+
+    __device__ __forceinline__ float load_before(const GemvArguments&, const GemvSegment& segment, long long at) const
+    {
+        return load_fresh<ACT>(segment.y, at);
+    }
+
+    __device__ __forceinline__ void store(void* y, long long at, float value) const { store_number<ACT>(y, at, value); }
+};
+
+// Asks for a warp's gains, which depend on no kernel before, so that they are near when activations come.
+__device__ __forceinline__ void ask_gains(const GemvArguments& a, int chunks)
+{
+    const int vectors = a.gain == nullptr ? 0 : vectors_of_warp(chunks);
+    for (int e = (threadIdx.x & 31) * 8; e < vectors; e += 256)
+    {
+        const int feature = ((threadIdx.x >> 5) + e / Vectors * WARPS) * ChunkK + e % Vectors * 8; // eight vectors are a line
+        ask_ahead((const u16*)a.gain + (feature < a.k ? feature : 0));
+    }
+}
+
+// The same, all gains by one warp.
+__device__ __forceinline__ void ask_gain(const GemvArguments& a)
+{
+    for (int feature = (threadIdx.x & 31) * 64; a.gain != nullptr && feature < a.k; feature += 32 * 64)
+    {
+        ask_ahead((const u16*)a.gain + feature);
+    }
+}
+
 // Activations into shared memory, each warp those that it multiplies itself: multiplied by the gain, in the order of decoded codes,
 // zeros behind K; their sums; their squares.
-__device__ __forceinline__ void fill(
-    const GemvArguments& a, ActivationBatch& gains, u16* xs, float* xsums, float* squares, int chunks, int runs)
+template <class Numbers>
+__device__ __forceinline__ void fill(const GemvArguments& a, const Numbers& numbers, const GemvRooms& rooms, int chunks, int runs)
 {
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
-    const int vectors = warp < chunks ? (chunks - warp + WARPS - 1) / WARPS * Vectors : 0;
+    const int vectors = vectors_of_warp(chunks);
+    const bool normalizes = a.gain != nullptr;
     for (int m = 0; m < (SINGLE ? 1 : a.m); m++)
     {
-        float square = 0;
-        for (int base = 0; base < vectors; base += 128)
+        float square = 0, total = 0;
+        for (int base = 0; base < vectors; base += ActivationBatch::Count)
         {
-            ActivationBatch batch;
-            batch.load((const u16*)a.x + m * a.x_stride, base, a.k);
-#if NORM
-            if (base + m > 0)
+            ActivationBatch batch, gains;
+            if (normalizes)
             {
-                gains.load(a.gain, base, a.k);
+                PlainNumbers::load(gains, a.gain, base, vectors, a.k);
             }
-#endif
+
+            numbers.load_inputs(a, batch, m, base, vectors);
+
 #pragma unroll
-            for (int i = 0; i < 4; i++)
+            for (int i = 0; i < ActivationBatch::Loads; i++)
             {
+                if (base + i * 32 >= vectors)
+                {
+                    break;
+                }
+
                 int chunk;
                 const int first = ActivationBatch::vector_of(base, i, chunk);
                 const u32 pairs[4] = {batch.values[i].x, batch.values[i].y, batch.values[i].z, batch.values[i].w};
@@ -60,55 +154,72 @@ __device__ __forceinline__ void fill(
                     values[2 * j + 1] = high_of<ACT>(pairs[j]);
                 }
 
-#if NORM
-                const u32 gain[4] = {gains.values[i].x, gains.values[i].y, gains.values[i].z, gains.values[i].w};
-#pragma unroll
-                for (int j = 0; j < 4; j++)
+                if (normalizes)
                 {
-                    square += values[2 * j] * values[2 * j] + values[2 * j + 1] * values[2 * j + 1];
-                    values[2 * j] *= low_of<ACT>(gain[j]);
-                    values[2 * j + 1] *= high_of<ACT>(gain[j]);
+                    const u32 gain[4] = {gains.values[i].x, gains.values[i].y, gains.values[i].z, gains.values[i].w};
+#pragma unroll
+                    for (int j = 0; j < 4; j++)
+                    {
+                        square += values[2 * j] * values[2 * j] + values[2 * j + 1] * values[2 * j + 1];
+                        values[2 * j] *= low_of<ACT>(gain[j]);
+                        values[2 * j + 1] *= high_of<ACT>(gain[j]);
+                    }
                 }
-#endif
+
                 u32 out[4];
 #pragma unroll
                 for (int j = 0; j < 4; j++)
                 {
-                    out[j] = pack_pair<ACT>(values[order_of(2 * j)], values[order_of(2 * j + 1)]);
+                    out[j] = pack_pair<ACT>(values[order_of(2 * j)] * InputLift, values[order_of(2 * j + 1)] * InputLift);
                 }
 
-                // The sum of what the tensor cores see, rounded as they see it; four lanes hold a run.
+                // The sum of what the tensor cores see, rounded as they see it.
                 float sum = 0;
-                if (NeedsSums)
+                if (NeedsSums || Middle != 0)
                 {
 #pragma unroll
                     for (int j = 0; j < 4; j++)
                     {
-                        sum += low_of<ACT>(out[j]) + high_of<ACT>(out[j]);
+                        sum += (low_of<ACT>(out[j]) + high_of<ACT>(out[j])) * InputLower;
                     }
 
-                    sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 1);
+                    total += sum;
+                }
+
+                if (NeedsSums)
+                {
+                    sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 1); // four lanes hold a run
                     sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 2);
                 }
 
                 if (chunk < chunks)
                 {
-                    *(uint4*)(xs + m * a.x_pitch + first) = make_uint4(out[0], out[1], out[2], out[3]);
+                    *(uint4*)(rooms.xs + m * a.x_pitch + first) = make_uint4(out[0], out[1], out[2], out[3]);
                     if (NeedsSums && (lane & 3) == 0)
                     {
-                        xsums[m * runs + first / 32] = sum;
+                        rooms.xsums[m * runs + first / 32] = sum;
                     }
                 }
             }
         }
 
-#if NORM
-        square = sum_of_warp(square);
-        if (lane == 0)
+        if (normalizes)
         {
-            squares[m * WARPS + warp] = square;
+            square = sum_of_warp(square);
+            if (lane == 0)
+            {
+                rooms.squares[m * WARPS + warp] = square;
+            }
         }
-#endif
+
+        if (!Grouped && Middle != 0)
+        {
+            total = sum_of_warp(total);
+            if (lane == 0)
+            {
+                rooms.totals[m * WARPS + warp] = total;
+            }
+        }
     }
 
     __syncwarp();

@@ -49,8 +49,7 @@ public sealed class EmulatedGemvTests
             ZeroPoint = zero,
         };
         var variant = new GemvVariant(
-            CudaNumber.BFloat16, bits == 8 ? CudaCode.Int8 : CudaCode.Int4, CudaNumber.Float32, groupSize, stored.ZeroKind, CudaNumber.Float32,
-            HasNorm: false, GemvEpilogue.Store, IsSingle: m == 1, new GemvBlocking(4, 2, 1, 128, 1), Piece: 0);
+            CudaNumber.BFloat16, bits == 8 ? CudaCode.Int8 : CudaCode.Int4, CudaNumber.Float32, groupSize, stored.ZeroKind, IsSingle: m == 1, new GemvBlocking(4, 2, 1, 128, 1), Piece: 0);
         Tensor y = full([m, N], double.NaN, dtype: ScalarType.Float32);
         var arguments = new GemvArguments
         {
@@ -61,6 +60,7 @@ public sealed class EmulatedGemvTests
             Rows = m,
             InputPitch = variant.InputPitch(k),
             Tiles = (N + variant.RowsOfTile - 1) / variant.RowsOfTile,
+            OutputType = (int)CudaNumber.Float32,
         };
         arguments.Segments[0] = new GemvSegment
         {

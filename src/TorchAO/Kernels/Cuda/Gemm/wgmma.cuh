@@ -5,7 +5,7 @@
 // ("128-byte swizzle"): piece p of row r lies at p ^ (r % 8). A tile begins at a multiple of 1024 bytes.
 #pragma once
 
-#include "torchao.cuh"
+#include "mbarrier.cuh"
 
 // 14 bits of address / 16; rows of eight are 1024 bytes apart; layout 1 is the swizzle of 128 bytes.
 __device__ __forceinline__ u64 tile_descriptor(u32 address)
@@ -20,41 +20,6 @@ __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_grou
 template <int PENDING> __device__ __forceinline__ void wgmma_wait()
 {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
-}
-
-__device__ __forceinline__ void barrier_init(u32 barrier, int arrivals)
-{
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-}
-
-__device__ __forceinline__ void barrier_arrive(u32 barrier)
-{
-    asm volatile("{ .reg .b64 state; mbarrier.arrive.shared::cta.b64 state, [%0]; }" ::"r"(barrier) : "memory");
-}
-
-// Arrives, and says how many bytes copies will bring.
-__device__ __forceinline__ void barrier_expect(u32 barrier, u32 bytes)
-{
-    asm volatile("{ .reg .b64 state; mbarrier.arrive.expect_tx.shared::cta.b64 state, [%0], %1; }" ::"r"(barrier), "r"(bytes) : "memory");
-}
-
-// Arrives at the barrier of another block of the cluster.
-__device__ __forceinline__ void barrier_arrive_at(u32 barrier, u32 rank)
-{
-    asm volatile(
-        "{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1; mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there]; }" ::"r"(barrier),
-        "r"(rank) : "memory");
-}
-
-__device__ __forceinline__ void barrier_wait(u32 barrier, u32 parity)
-{
-    asm volatile(
-        "{\n"
-        ".reg .pred done;\n"
-        "again:\n"
-        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-        "@!done bra again;\n"
-        "}\n" ::"r"(barrier), "r"(parity) : "memory");
 }
 
 // Moves registers between the warpgroups of a block.

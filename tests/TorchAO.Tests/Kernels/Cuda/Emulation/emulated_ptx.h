@@ -297,7 +297,7 @@ private:
     void execute(const Instruction& one)
     {
         const std::string& kind = one.parts[0];
-        if (kind == "fence" || kind == "membar" || kind == "griddepcontrol")
+        if (kind == "fence" || kind == "membar" || kind == "griddepcontrol" || kind == "prefetch")
         {
             return;
         }
