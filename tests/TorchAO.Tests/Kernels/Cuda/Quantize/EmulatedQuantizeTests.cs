@@ -1,0 +1,65 @@
+using TorchAO.Formats;
+using TorchAO.Kernels.Cuda.Quantize;
+using TorchAO.Tensors;
+using TorchAO.Tests.Contracts;
+using TorchAO.Tests.Kernels.Cuda.Emulation;
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace TorchAO.Tests.Kernels.Cuda.Quantize;
+
+/// <summary>Passes over weights, lane by lane on the CPU: as a device without instructions for 8-bit floats runs them.</summary>
+public sealed class EmulatedQuantizeTests
+{
+    // Rows, columns, groups: whole eights, an odd row, groups that split eights and bytes, one value a group, more columns than a block
+    // takes at once, in one group and in more than a block has teams for.
+    private static readonly (long N, long K, long Group)[] Shapes =
+        [(11, 64, 32), (11, 45, 45), (10, 60, 12), (3, 30, 6), (10, 2088, 2088), (2, 2304, 8)];
+
+    public static TheoryData<string> Grids => [.. OnePassGrids.All.Keys];
+
+    [Theory]
+    [MemberData(nameof(Grids))]
+    public void A_pass_makes_the_bytes_of_the_grid(string name)
+    {
+        foreach (ScalarType type in ContractCases.WeightTypes)
+        {
+            foreach ((long n, long k, long group) in Shapes)
+            {
+                using Tensor weight = OnePassGrids.Weight(n, k, type);
+                foreach (IOnePassGrid grid in OnePassGrids.All[name](group))
+                {
+                    using DisposeScope scope = NewDisposeScope();
+                    using QuantizedTensor expected = OnePassGrids.Expected(grid, weight);
+                    using QuantizedTensor? actual = Emulate(grid, weight);
+                    Assert.NotNull(actual);
+                    AssertSame(expected, actual, $"{name}, {type}, [{n}, {k}] in groups of {group}, {grid.Plan(weight)}");
+                }
+            }
+        }
+    }
+
+    private static QuantizedTensor? Emulate(IOnePassGrid grid, Tensor weight)
+    {
+        using WeightPlan plan = grid.Plan(weight);
+        using var pass = WeightPass.Create(weight, plan);
+        foreach ((string entry, Runtime.Cuda.Dim3 blocks, int threads) in WeightCoder.Launches(pass, plan))
+        {
+            EmulatedKernel.Compile($"src/TorchAO/Kernels/Cuda/{WeightPass.File}", entry, pass.Variant.Options).Run(pass.Settled, blocks, threads);
+        }
+
+        return pass.State[1].item<int>() == 0 ? grid.Store(pass.Result, weight.shape, weight.dtype) : null;
+    }
+
+    private static void AssertSame(QuantizedTensor expected, QuantizedTensor actual, string what)
+    {
+        foreach ((TensorComponent want, TensorComponent got) in expected.Components.Reverse().Zip(actual.Components.Reverse()))
+        {
+            long differing = want.Value.bytes.ToArray().Zip(got.Value.bytes.ToArray()).Count(pair => pair.First != pair.Second);
+            Assert.True(differing == 0, $"{what}: {differing} of {want.Value.bytes.Length} bytes of {want.Name} differ");
+        }
+
+        ContractCases.AssertSame(expected, actual);
+    }
+}
