@@ -83,6 +83,24 @@ internal static class OnePassGrids
         return x.clamp(-most, most).to_type(type).MoveToOuterDisposeScope();
     }
 
+    /// <summary>Makes a row of the magnitudes whose logarithms are hard to round down or up: in bfloat16 all, in other types those next to
+    /// powers of two.</summary>
+    /// <returns>The row. The caller disposes it.</returns>
+    public static Tensor HardLogarithms(ScalarType type)
+    {
+        if (type == ScalarType.BFloat16)
+        {
+            return tensor([.. Enumerable.Range(1, 0x7F7F).Select(bits => BitConverter.Int32BitsToSingle(bits << 16))], [1, 0x7F7F])
+                .to_type(type);
+        }
+
+        (int from, int to) = type == ScalarType.Float32 ? (-126, 127) : (-14, 15);
+        double place = type == ScalarType.Float32 ? Math.ScaleB(1, -24) : Math.ScaleB(1, -11);
+        float[] values = [.. Enumerable.Range(from, to - from + 1)
+            .SelectMany(exponent => Enumerable.Range(-40, 60).Select(places => (float)Math.ScaleB(1 + (places * place), exponent)))];
+        return tensor(values, [1, values.Length]).to_type(type);
+    }
+
     /// <summary>Computes on the CPU what a pass is to make.</summary>
     /// <returns>The quantized tensor. The caller disposes it.</returns>
     public static QuantizedTensor Expected(IOnePassGrid grid, Tensor weight)
