@@ -195,6 +195,30 @@ public sealed class CudaQuantizeTests
         Assert.True(failures.Count == 0, string.Join('\n', failures));
     }
 
+    [CudaFact]
+    public void Casts_to_float8_are_those_of_the_codec()
+    {
+        foreach (ScalarType type in ContractCases.WeightTypes)
+        {
+            foreach (ScalarType code in Float8Casts.Codes)
+            {
+                foreach (ulong? seed in (ulong?[])[null, 0, 0x123456789ABCDEF0])
+                {
+                    foreach (long count in (long[])[1_000_003, 4096, 16, 5, 0])
+                    {
+                        using Tensor values = Float8Casts.Values(count, type), there = values.cuda();
+
+                        using Tensor codes = CudaFloat8Cast.Run(there, code, seed), back = codes.cpu();
+
+                        Assert.Equal((code, count), (back.dtype, back.numel()));
+                        Assert.True(
+                            Float8Casts.Expected(values, code, seed).AsSpan().SequenceEqual(back.bytes), $"{type} to {code}, seed {seed}, {count} values");
+                    }
+                }
+            }
+        }
+    }
+
     // The mean that ternary codes have for a scale is added up on the device in another order, so the CPU is given it.
     private static void Compare(List<string> failures, string name, IOnePassGrid grid, Tensor weight, Tensor there)
     {

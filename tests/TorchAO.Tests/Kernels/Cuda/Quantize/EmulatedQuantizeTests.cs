@@ -81,6 +81,28 @@ public sealed class EmulatedQuantizeTests
         }
     }
 
+    [Fact]
+    public void Casts_to_float8_are_those_of_the_codec()
+    {
+        foreach (ScalarType type in ContractCases.WeightTypes)
+        {
+            ScalarType code = Float8Casts.Codes[type == ScalarType.BFloat16 ? 1 : 0];
+            foreach (ulong? seed in (ulong?[])[null, 0x123456789ABCDEF0])
+            {
+                foreach (long count in (long[])[2403, 16, 5])
+                {
+                    using Tensor values = Float8Casts.Values(count, type), codes = zeros([count], dtype: code);
+
+                    EmulatedKernel.Compile(
+                        "src/TorchAO/Kernels/Cuda/Quantize/float8_cast.cu", "float8_cast", CudaFloat8Cast.Options(type, code, seed is not null))
+                        .Run(CudaFloat8Cast.Settle(values, codes, seed ?? 0), CudaFloat8Cast.Blocks(count), 256);
+
+                    Assert.Equal(Float8Casts.Expected(values, code, seed), codes.bytes.ToArray());
+                }
+            }
+        }
+    }
+
     private static QuantizedTensor? Emulate(IOnePassGrid grid, Tensor weight)
     {
         using WeightPlan plan = grid.Plan(weight);
