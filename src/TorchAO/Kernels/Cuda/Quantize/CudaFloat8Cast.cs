@@ -31,13 +31,14 @@ public static class CudaFloat8Cast
     public static Tensor Run(Tensor values, ScalarType type, ulong? seed = null)
     {
         ArgumentNullException.ThrowIfNull(values);
+        RequireFloat8(type);
         if (values.device_type != DeviceType.CUDA)
         {
             throw new ArgumentException($"got values on {values.device_type}, expected a CUDA device; FloatCodec casts on the CPU.", nameof(values));
         }
 
         using Tensor x = values.contiguous();
-        Tensor codes = empty(values.shape, dtype: Require(type), device: values.device);
+        Tensor codes = empty(values.shape, dtype: type, device: values.device);
         CudaKernel kernel = Kernels.GetOrAdd((values.dtype, type, seed is not null), static key => DeviceKernels.Kernel(
             "Quantize/float8_cast.cu", "float8_cast", Options(key.Input, key.Code, key.IsStochastic)));
         kernel.Launch(DeviceKernels.StreamOf(x), Settle(x, codes, seed ?? 0), Blocks(x.numel()), Threads);
@@ -60,9 +61,13 @@ public static class CudaFloat8Cast
         return new() { X = x, Codes = target, Count = values.numel(), Seed = seed, IsAligned = x % Alignment == 0 && target % Eight == 0 ? 1 : 0 };
     }
 
-    private static ScalarType Require(ScalarType type) => type is ScalarTypes.Float8E4M3 or ScalarTypes.Float8E5M2
-        ? type
-        : throw new ArgumentException($"got codes of type {ScalarTypes.NameOf(type)}, expected F8_E4M3 or F8_E5M2.", nameof(type));
+    private static void RequireFloat8(ScalarType type)
+    {
+        if (type is not (ScalarTypes.Float8E4M3 or ScalarTypes.Float8E5M2))
+        {
+            throw new ArgumentException($"got codes of type {ScalarTypes.NameOf(type)}, expected F8_E4M3 or F8_E5M2.", nameof(type));
+        }
+    }
 
     /// <summary><c>CastArguments</c> of <c>float8_cast.cu</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
