@@ -67,6 +67,18 @@ if (args is [CudaGemm, string output, string commit, string rows, _, ..])
     return;
 }
 
+const string CudaQuantize = "cuda-quantize";
+if (args is [CudaQuantize, string quantized, string revision, _, ..])
+{
+    string table = CudaQuantizeTable.Measure(
+        $"TorchAO.Benchmarks {string.Join(' ', args)}", revision, args[3..].Select(text => text.Split('x')).Select(sides => (
+            long.Parse(sides[0], CultureInfo.InvariantCulture), long.Parse(sides[1], CultureInfo.InvariantCulture))));
+    Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(quantized))!);
+    File.WriteAllText(quantized, table);
+    Console.Write(table);
+    return;
+}
+
 // In this process, because a generated one would not carry the native boot.
 IConfig config = DefaultConfig.Instance
     .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance))

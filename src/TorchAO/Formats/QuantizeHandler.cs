@@ -1,4 +1,5 @@
 using TorchAO.Configuration;
+using TorchAO.Kernels.Cuda.Quantize;
 using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using TorchAO.Runtime.Libtorch;
@@ -55,8 +56,13 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
 
         using IDisposable noGradient = no_grad();
         using Tensor detached = weight.detach();
-        RequireFinite(detached);
         IQuantizationGrid grid = CreateGrid(facts, (TConfig)config);
+        if (IsChosenByGrid((TConfig)config) && InOnePass(detached, grid) is { } stored)
+        {
+            return stored;
+        }
+
+        RequireFinite(detached);
         (Tensor codes, QParams qparams) = Choose(detached, grid, (TConfig)config);
         using (codes)
         using (qparams)
@@ -82,6 +88,21 @@ internal abstract class QuantizeHandler<TConfig> : IQuantizeHandler
     {
         QParams qparams = grid.ChooseQParams(weight);
         return (grid.Quantize(weight, qparams), qparams);
+    }
+
+    /// <summary>Says whether <see cref="Choose"/> is left to the grid; a config whose algorithm chooses says no.</summary>
+    protected virtual bool IsChosenByGrid(TConfig config) => true;
+
+    // A weight that is not finite has no pass either: the check that all others begin with names its values.
+    private static QuantizedTensor? InOnePass(Tensor weight, IQuantizationGrid grid)
+    {
+        if (grid is not IOnePassGrid onePass || WeightCoder.ReasonToRefuse(weight) is not null)
+        {
+            return null;
+        }
+
+        using WeightPlan plan = onePass.Plan(weight);
+        return WeightCoder.Run(weight, plan) is { } codes ? onePass.Store(codes, weight.shape, weight.dtype) : null;
     }
 
     private void RequireFinite(Tensor weight)

@@ -9,6 +9,9 @@ namespace TorchAO.Primitives;
 /// <c>choose_qparams_affine_floatx</c> and its companions.</remarks>
 public static class FloatxQuantization
 {
+    /// <summary>What the largest magnitude of a row is at least taken for.</summary>
+    internal const double SmallestMagnitude = 1e-12;
+
     /// <summary>Chooses for each row the scale <c>max(amax, 10⁻¹²) / largest</c>, computed in float32.</summary>
     /// <param name="input">Values <c>[N, K]</c>, K at least 1.</param>
     /// <param name="type">The type of the codes.</param>
@@ -23,7 +26,7 @@ public static class FloatxQuantization
         Tensor magnitudes = BlockExtremes.Covers(input)
             ? BlockExtremes.Magnitudes(input, input.size(0)).to_type(ScalarType.Float32)
             : input.to_type(ScalarType.Float32).abs().amax([1]);
-        Tensor largest = magnitudes.clamp(min: 1e-12);
+        Tensor largest = magnitudes.clamp(min: SmallestMagnitude);
         return (largest / type.Largest).to_type(input.dtype, copy: true).MoveToOuterDisposeScope();
     }
 

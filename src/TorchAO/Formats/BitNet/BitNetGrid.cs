@@ -1,3 +1,5 @@
+using TorchAO.Kernels.Cuda;
+using TorchAO.Kernels.Cuda.Quantize;
 using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
@@ -6,7 +8,7 @@ using static TorchSharp.torch;
 namespace TorchAO.Formats.BitNet;
 
 /// <summary>The values −1, 0 and 1 times the mean magnitude of the weight.</summary>
-internal sealed class BitNetGrid : IQuantizationGrid
+internal sealed class BitNetGrid : IOnePassGrid
 {
     /// <summary>Bits of a stored code: −1 is 3, two's complement.</summary>
     public const int Bits = 2;
@@ -32,4 +34,21 @@ internal sealed class BitNetGrid : IQuantizationGrid
             return BitStreamRows.Pack(unsigned, Bits);
         }),
         qparams.Scale.clone());
+
+    // The mean of all magnitudes is libtorch's, as it is everywhere: another order of adding would give other bits.
+    public WeightPlan Plan(Tensor weight)
+    {
+        using QParams qparams = ChooseQParams(weight);
+        return new(CodeRule.Divided, ScaleChoice.Given, Bits, CodeLayout.Stream, int.MaxValue)
+        {
+            IsShared = true,
+            Given = qparams.Scale.alias(),
+            ScaleType = ScalarType.Float32,
+            Smallest = TernaryQuantization.Epsilon,
+            Range = (-1, 1),
+        };
+    }
+
+    public QuantizedTensor Store(WeightCodes codes, IReadOnlyList<long> shape, ScalarType dtype) =>
+        new BitNetTensor(shape, dtype, codes.Codes, codes.Scale);
 }

@@ -1,3 +1,4 @@
+using TorchAO.Kernels.Cuda.Quantize;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 using static TorchSharp.torch;
@@ -9,7 +10,7 @@ namespace TorchAO.Formats.Float8;
 /// <param name="granularity">How many scales a weight has.</param>
 /// <param name="scaleType">The type of the scales; that of the weight if absent.</param>
 internal sealed class Float8Grid(ScalarType codeType, Float8Granularity granularity, ScalarType? scaleType = null)
-    : IQuantizationGrid
+    : IOnePassGrid
 {
     private readonly AffineScheme scheme = Scheme(codeType) with { ScaleType = scaleType };
 
@@ -30,4 +31,9 @@ internal sealed class Float8Grid(ScalarType codeType, Float8Granularity granular
 
     public QuantizedTensor Pack(Tensor codes, QParams qparams, ScalarType dtype) =>
         new Float8Tensor(dtype, codes.clone(), qparams.Scale.clone());
+
+    public WeightPlan Plan(Tensor weight) => WeightPlan.Float8(scheme, granularity == Float8Granularity.PerTensor);
+
+    public QuantizedTensor Store(WeightCodes codes, IReadOnlyList<long> shape, ScalarType dtype) =>
+        new Float8Tensor(dtype, codes.Codes, codes.Scale);
 }

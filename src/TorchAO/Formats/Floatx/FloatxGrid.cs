@@ -1,3 +1,5 @@
+using TorchAO.Kernels.Cuda;
+using TorchAO.Kernels.Cuda.Quantize;
 using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
@@ -7,7 +9,7 @@ namespace TorchAO.Formats.Floatx;
 
 /// <summary>The values of small floats under one scale a row: <c>decode(code) · scale</c>.</summary>
 /// <param name="type">The type of the codes.</param>
-internal sealed class FloatxGrid(FloatxType type) : IQuantizationGrid
+internal sealed class FloatxGrid(FloatxType type) : IOnePassGrid
 {
     public QParams ChooseQParams(Tensor weight)
     {
@@ -33,4 +35,16 @@ internal sealed class FloatxGrid(FloatxType type) : IQuantizationGrid
 
     public QuantizedTensor Pack(Tensor codes, QParams qparams, ScalarType dtype) =>
         new FloatxTensor(codes.shape, dtype, type, PackedRows.Pack(codes, type.Bits), qparams.Scale.clone());
+
+    public WeightPlan Plan(Tensor weight) =>
+        new(CodeRule.SmallFloat, ScaleChoice.SmallFloat, type.Bits, CodeLayout.Stream, int.MaxValue)
+        {
+            Divisor = type.Largest,
+            Smallest = FloatxQuantization.SmallestMagnitude,
+            Range = (double.NegativeInfinity, double.PositiveInfinity),
+            FloatBits = (type.ExponentBits, type.MantissaBits),
+        };
+
+    public QuantizedTensor Store(WeightCodes codes, IReadOnlyList<long> shape, ScalarType dtype) =>
+        new FloatxTensor(shape, dtype, type, codes.Codes, codes.Scale);
 }

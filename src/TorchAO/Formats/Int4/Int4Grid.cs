@@ -1,3 +1,5 @@
+using TorchAO.Kernels.Cuda;
+using TorchAO.Kernels.Cuda.Quantize;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 using static TorchSharp.torch;
@@ -19,7 +21,7 @@ internal sealed class Int4Grid(
     bool isNarrow = false,
     ZeroPointDomain domain = ZeroPointDomain.Float,
     double smallestStep = Int4Grid.UsualSmallestStep)
-    : IQuantizationGrid
+    : IOnePassGrid
 {
     /// <summary>torchao's least step of weight-only asymmetric grids.</summary>
     public const double UsualSmallestStep = 1e-6;
@@ -50,10 +52,11 @@ internal sealed class Int4Grid(
         ZeroPointType = ScalarType.Byte,
     };
 
-    public QParams ChooseQParams(Tensor weight) => AffineRows.Choose(
-        weight, (1, groupSize), mapping != MappingType.Asymmetric
-            ? Signed with { Mapping = mapping, Target = isNarrow ? Narrow : QuantizedType.Int4 }
-            : (domain == ZeroPointDomain.Integer ? ByCode : ByValue) with { Epsilon = smallestStep });
+    private readonly AffineScheme scheme = mapping != MappingType.Asymmetric
+        ? Signed with { Mapping = mapping, Target = isNarrow ? Narrow : QuantizedType.Int4 }
+        : (domain == ZeroPointDomain.Integer ? ByCode : ByValue) with { Epsilon = smallestStep };
+
+    public QParams ChooseQParams(Tensor weight) => AffineRows.Choose(weight, (1, groupSize), scheme);
 
     public Tensor Quantize(Tensor weight, QParams qparams) => Codes.Quantize(weight, qparams);
 
@@ -61,4 +64,9 @@ internal sealed class Int4Grid(
 
     public QuantizedTensor Pack(Tensor codes, QParams qparams, ScalarType dtype) => new Int4Tensor(
         codes.shape, dtype, NibblePacking.Pack(codes), qparams.Scale.clone(), qparams.ZeroPoint?.clone());
+
+    public WeightPlan Plan(Tensor weight) => WeightPlan.Integers(scheme, QuantizedType.UInt4, 4, CodeLayout.Nibbles, groupSize);
+
+    public QuantizedTensor Store(WeightCodes codes, IReadOnlyList<long> shape, ScalarType dtype) =>
+        new Int4Tensor(shape, dtype, codes.Codes, codes.Scale, codes.ZeroPoint);
 }

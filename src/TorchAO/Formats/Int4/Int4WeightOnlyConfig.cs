@@ -68,6 +68,8 @@ internal sealed class Int4WeightOnlyHandler : QuantizeHandler<Int4WeightOnlyConf
     protected override IQuantizationGrid CreateGrid(in WeightFacts weight, Int4WeightOnlyConfig config) =>
         new Int4Grid(GroupSize(weight, config), config.MappingType, config.NarrowRange, config.ZeroPointDomain);
 
+    protected override bool IsChosenByGrid(Int4WeightOnlyConfig config) => !config.UseHqq;
+
     protected override (Tensor Codes, QParams QParams) Choose(
         Tensor weight, IQuantizationGrid grid, Int4WeightOnlyConfig config) => config.UseHqq
             ? HqqRows.Quantize(weight, 4, GroupSizes.Resolve(config.GroupSize, weight.size(1)))

@@ -71,6 +71,8 @@ internal sealed class Int8DynamicActivationInt4WeightHandler : QuantizeHandler<I
             : new Int4Grid(
                 GroupSize(weight, config), config.MappingType, domain: ZeroPointDomain.Integer, smallestStep: AffineRows.Float32Epsilon);
 
+    protected override bool IsChosenByGrid(Int8DynamicActivationInt4WeightConfig config) => !config.UseQqq;
+
     protected override (Tensor Codes, QParams QParams) Choose(
         Tensor weight, IQuantizationGrid grid, Int8DynamicActivationInt4WeightConfig config) =>
         grid is QqqGrid qqq ? qqq.Choose(weight) : base.Choose(weight, grid, config);

@@ -1,4 +1,6 @@
 using TorchAO.Numerics;
+using TorchAO.Kernels.Cuda;
+using TorchAO.Kernels.Cuda.Quantize;
 using TorchAO.Primitives.Kernels;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
@@ -10,7 +12,7 @@ namespace TorchAO.Formats.Mx;
 /// <param name="element">The type of the codes.</param>
 /// <param name="blockSize">The count of consecutive input features that share a scale.</param>
 /// <param name="scaling">How a scale follows from its block's largest magnitude.</param>
-internal sealed class MxGrid(MxElementType element, long blockSize, ScaleRounding scaling) : IQuantizationGrid
+internal sealed class MxGrid(MxElementType element, long blockSize, ScaleRounding scaling) : IOnePassGrid
 {
     public QParams ChooseQParams(Tensor weight) => new(RowBlocks.Compute(
         weight, rows => MxQuantization.ChooseScale(rows, element, blockSize, scaling), BlockExtremes.Covers(weight)));
@@ -23,4 +25,20 @@ internal sealed class MxGrid(MxElementType element, long blockSize, ScaleRoundin
 
     public QuantizedTensor Pack(Tensor codes, QParams qparams, ScalarType dtype) => new MxTensor(
         codes.shape, dtype, element, PackedRows.Pack(codes, MxElement.Of(element).Bits), qparams.Scale.clone());
+
+    public WeightPlan Plan(Tensor weight)
+    {
+        var type = MxElement.Of(element);
+        return new(CodeRule.SmallFloat, ScaleChoice.Exponent, type.Bits, CodeLayout.Stream, blockSize)
+        {
+            ScaleType = ScalarType.Byte,
+            Scaling = scaling,
+            Range = (-type.Largest, type.Largest),
+            FloatBits = (type.Codes.ExponentBits, type.Codes.MantissaBits),
+            MaxExponent = type.MaxExponent,
+        };
+    }
+
+    public QuantizedTensor Store(WeightCodes codes, IReadOnlyList<long> shape, ScalarType dtype) =>
+        new MxTensor(shape, dtype, element, codes.Codes, codes.Scale);
 }

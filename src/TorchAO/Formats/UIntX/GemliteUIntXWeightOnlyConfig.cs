@@ -75,6 +75,8 @@ internal sealed class GemliteUIntXWeightOnlyHandler : QuantizeHandler<GemliteUIn
             ? UIntXGrid.Valued(4, FourBitEpsilon)
             : UIntXGrid.Signed(8, MappingType.Symmetric, hasZeros: false) with { Epsilon = EightBitEpsilon });
 
+    protected override bool IsChosenByGrid(GemliteUIntXWeightOnlyConfig config) => config is not { BitWidth: 4, UseHqq: true };
+
     protected override (Tensor Codes, QParams QParams) Choose(
         Tensor weight, IQuantizationGrid grid, GemliteUIntXWeightOnlyConfig config) => config is { BitWidth: 4, UseHqq: true }
             ? HqqRows.Quantize(weight, 4, GroupSizes.Resolve(config.GroupSize, weight.size(1)))

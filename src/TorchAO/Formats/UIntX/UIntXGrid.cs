@@ -1,3 +1,5 @@
+using TorchAO.Kernels.Cuda;
+using TorchAO.Kernels.Cuda.Quantize;
 using TorchAO.Primitives;
 using TorchAO.Tensors;
 using static TorchSharp.torch;
@@ -11,7 +13,7 @@ namespace TorchAO.Formats.UIntX;
 /// <param name="bits">Bits of a code, 1 to 8.</param>
 /// <param name="groupSize">The count of consecutive input features that share one scale.</param>
 /// <param name="scheme">How parameters are chosen; with <see cref="ZeroPointDomain.Integer"/> over unsigned codes.</param>
-internal sealed class UIntXGrid(int bits, long groupSize, AffineScheme scheme) : IQuantizationGrid
+internal sealed class UIntXGrid(int bits, long groupSize, AffineScheme scheme) : IOnePassGrid
 {
     private readonly UnsignedCodes codes = UnsignedCodes.Of(bits);
 
@@ -60,4 +62,10 @@ internal sealed class UIntXGrid(int bits, long groupSize, AffineScheme scheme) :
 
     public QuantizedTensor Pack(Tensor codes, QParams qparams, ScalarType dtype) => new UIntXTensor(
         codes.shape, dtype, bits, ShardPacking.Pack(codes, bits), qparams.Scale.clone(), qparams.ZeroPoint?.clone());
+
+    public WeightPlan Plan(Tensor weight) =>
+        WeightPlan.Integers(scheme, QuantizedType.Unsigned(bits), bits, CodeLayout.Shards, groupSize);
+
+    public QuantizedTensor Store(WeightCodes codes, IReadOnlyList<long> shape, ScalarType dtype) =>
+        new UIntXTensor(shape, dtype, bits, codes.Codes, codes.Scale, codes.ZeroPoint);
 }

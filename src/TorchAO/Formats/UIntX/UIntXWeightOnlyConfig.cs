@@ -67,6 +67,8 @@ internal sealed class UIntXWeightOnlyHandler : QuantizeHandler<UIntXWeightOnlyCo
             config.UseHqq ? UIntXGrid.Valued(bits, AffineRows.Float32Epsilon) : UIntXGrid.Unsigned(bits));
     }
 
+    protected override bool IsChosenByGrid(UIntXWeightOnlyConfig config) => !config.UseHqq;
+
     protected override (Tensor Codes, QParams QParams) Choose(
         Tensor weight, IQuantizationGrid grid, UIntXWeightOnlyConfig config) => config.UseHqq
             ? HqqRows.Quantize(weight, Bits(config), GroupSizes.Resolve(config.GroupSize, weight.size(1)))

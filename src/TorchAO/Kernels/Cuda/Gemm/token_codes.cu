@@ -54,32 +54,7 @@ __device__ __forceinline__ u32 code_of(float x, float inverse, float largest)
 // Saturates: what is beyond the largest code takes it; NaN stays NaN.
 __device__ __forceinline__ u32 code_of(float x, float inverse, float largest)
 {
-    float value = __fmul_rn(x, inverse);
-#if __CUDA_ARCH__ >= 890
-    u16 pair;
-#if CODES == 80
-    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(value));
-#else
-    asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(value));
-#endif
-    return pair & 0xFF;
-#else
-    const int mantissa = CODES == 80 ? 3 : 2, bias = CODES == 80 ? 7 : 15;
-    u32 sign = (__float_as_uint(value) >> 24) & 0x80;
-    float magnitude = fminf(fabsf(value), CODES == 80 ? 448.0f : 57344.0f);
-    if (value != value)
-    {
-        return sign | 0x7F;
-    }
-
-    if (magnitude < __uint_as_float((128 - bias) << 23))
-    {
-        return sign | (u32)rintf(magnitude * __uint_as_float((bias - 1 + mantissa + 127) << 23));
-    }
-
-    u32 bits = __float_as_uint(magnitude) - ((127 - bias) << 23), shift = 23 - mantissa;
-    return sign | ((bits + ((bits >> shift) & 1) + (1u << (shift - 1)) - 1) >> shift);
-#endif
+    return encode_float8<CODES == 80 ? 3 : 2>(__fmul_rn(x, inverse));
 }
 
 #endif
@@ -93,7 +68,7 @@ __device__ __forceinline__ void write_codes(const TokenArguments& args, long lon
     for (long long i = threadIdx.x; i < args.k / 8; i += THREADS)
     {
         long long index = row * (args.k / 8) + i;
-        Eight x = load8(args.x, index);
+        Eight x = load_eight<IN>(args.x, index);
         u32 codes[2] = {0, 0};
         for (int j = 0; j < 8; j++)
         {

@@ -1,32 +1,11 @@
-// What kernels share that round activations row by row: eight numbers at a time, and the range of a row.
+// What kernels share that round activations row by row: the range of a row.
 //
 // Defines: IN the number of the type of x.
 #pragma once
 
-#include "torchao.cuh"
+#include "numbers.cuh"
 
 #define THREADS 256
-
-struct Eight { float value[8]; };
-
-__device__ __forceinline__ Eight load8(const void* x, long long index)
-{
-    Eight eight;
-#if IN == TYPE_F32
-    float4 a = ((const float4*)x)[index * 2], b = ((const float4*)x)[index * 2 + 1];
-    eight.value[0] = a.x; eight.value[1] = a.y; eight.value[2] = a.z; eight.value[3] = a.w;
-    eight.value[4] = b.x; eight.value[5] = b.y; eight.value[6] = b.z; eight.value[7] = b.w;
-#else
-    uint4 packed = ((const uint4*)x)[index];
-    u32 words[4] = {packed.x, packed.y, packed.z, packed.w};
-    for (int i = 0; i < 4; i++)
-    {
-        eight.value[2 * i] = low_of<IN>(words[i]);
-        eight.value[2 * i + 1] = high_of<IN>(words[i]);
-    }
-#endif
-    return eight;
-}
 
 // The smallest and the largest number of a row, with zero between them; what is not a number is left out.
 struct Range { float low, high; };
@@ -60,7 +39,7 @@ __device__ __forceinline__ Range row_range(const void* x, long long row, long lo
     float negative = 0.0f, positive = 0.0f;
     for (long long i = threadIdx.x; i < k / 8; i += THREADS)
     {
-        Eight eight = load8(x, row * (k / 8) + i);
+        Eight eight = load_eight<IN>(x, row * (k / 8) + i);
         for (int j = 0; j < 8; j++)
         {
             negative = fmaxf(negative, -eight.value[j]);

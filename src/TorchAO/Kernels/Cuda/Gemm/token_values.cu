@@ -72,7 +72,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) token_values(const __grid_
     for (long long i = threadIdx.x; i < args.k / 8; i += THREADS)
     {
         long long index = row * (args.k / 8) + i;
-        Eight x = load8(args.x, index);
+        Eight x = load_eight<IN>(args.x, index);
         u32 packed[4];
         for (int j = 0; j < 4; j++)
         {
