@@ -53,8 +53,8 @@ public abstract class LinearExecutor : IDisposable
     public abstract KernelChoice Explain(long rows, ScalarType activationType);
 
     /// <summary>Looks at the weight for the CUDA kernels of a decode step.</summary>
-    /// <returns>A view of the executor's weight; <see langword="null"/> where the format has no such kernel, the weight lies on another
-    /// device or activations are rounded.</returns>
+    /// <returns>A view of the executor's weight; <see langword="null"/> where the format has no such kernel or the weight lies on another
+    /// device. How activations are rounded is for the caller to respect.</returns>
     public abstract CudaWeight? LookCuda();
 
     /// <summary>Makes an executor over a copy of the weight.</summary>
@@ -163,7 +163,7 @@ internal sealed class LinearExecutor<TWeight>(
     public override KernelChoice Explain(long rows, ScalarType activationType) =>
         KernelSelector.Choose(kernels, Problem(rows, activationType, activation)).Choice;
 
-    public override CudaWeight? LookCuda() => activation is null && weight.Device.type == DeviceType.CUDA
+    public override CudaWeight? LookCuda() => weight.Device.type == DeviceType.CUDA
         ? kernels.OfType<ICudaOperand<TWeight>>().FirstOrDefault()?.Look(weight)
         : null;
 

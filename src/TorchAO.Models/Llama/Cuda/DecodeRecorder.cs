@@ -1,6 +1,7 @@
 using TorchAO.Kernels.Cuda;
 using TorchAO.KvCache;
 using TorchAO.Modules;
+using TorchAO.Primitives;
 using TorchAO.Runtime.Cuda;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -55,6 +56,13 @@ internal sealed class DecodeRecorder(CudaDevice device, GraphBuffers buffers)
             weights.Add(weight);
         }
 
+        ActivationScheme?[] schemes = [.. layers.Select(SchemeOf).Distinct()];
+        if (schemes.Length > 1)
+        {
+            Fail($"layers beside each other round activations differently ({string.Join(", ", schemes.Select(scheme => scheme?.ToString() ?? "not at all"))})");
+            return;
+        }
+
         Tensor?[] biases = [.. layers.Select(BiasOf)];
         var product = new GemvProduct
         {
@@ -65,6 +73,7 @@ internal sealed class DecodeRecorder(CudaDevice device, GraphBuffers buffers)
             Gain = norm?.Gain,
             Epsilon = norm?.Epsilon ?? 0,
             Epilogue = epilogue,
+            Activation = schemes[0],
         };
         if (product.ReasonToRefuse() is { } reason)
         {
@@ -119,6 +128,10 @@ internal sealed class DecodeRecorder(CudaDevice device, GraphBuffers buffers)
         _ => null,
     };
 
+    // One new token a sequence is an input of three dimensions: some schemes leave that alone.
+    private static ActivationScheme? SchemeOf(object layer) =>
+        layer is QuantizedModule { Executor.Activation: { IsWeightOnlyInDecode: false } scheme } ? scheme : null;
+
     private CudaWeight? Find(object layer)
     {
         switch (layer)
@@ -127,9 +140,7 @@ internal sealed class DecodeRecorder(CudaDevice device, GraphBuffers buffers)
                 CudaWeight? weight = quantized.Executor.LookCuda();
                 if (weight is null)
                 {
-                    Fail(quantized.Executor.Activation is { } scheme
-                        ? $"a layer rounds activations ({scheme})"
-                        : $"{quantized.Weight.Format} weights have no kernel of decode graphs yet");
+                    Fail($"{quantized.Weight.Format} weights have no kernel of decode graphs");
                 }
 
                 return weight;

@@ -21,7 +21,7 @@ internal struct GemvArguments
     public float Epsilon;
     public int Epilogue;
     public int OutputType;
-    public int Reserved;
+    public float SmallestStep;
 
     /// <summary>Describes some activation rows of a product.</summary>
     /// <param name="product">The product, whose tensors must stay where they are.</param>
@@ -44,6 +44,7 @@ internal struct GemvArguments
             Epsilon = (float)product.Epsilon,
             Epilogue = (int)product.Epilogue,
             OutputType = (int)CudaNumbers.Of(output.dtype),
+            SmallestStep = product.Activation is null ? 0 : GemvRoundings.SmallestStep(product.Activation, input.dtype),
         };
         bool isGate = product.Epilogue == GemvEpilogue.Gate;
         long column = 0;

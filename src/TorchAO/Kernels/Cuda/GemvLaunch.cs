@@ -95,7 +95,7 @@ public sealed class GemvLaunch : ICudaLaunch
     {
         CudaNumber activation = CudaNumbers.Of(product.Input.dtype), scale = weight.ScaleNumber ?? activation;
         return new GemvVariant(
-            activation, weight.Code, scale, weight.GroupSize, weight.ZeroKind, rows == 1, blocking,
+            activation, weight.Code, scale, weight.GroupSize, weight.ZeroKind, product.Rounding, rows == 1, blocking,
             GemvVariant.PieceOf(weight.Code, scale, weight.GroupSize, weight.ZeroKind, weight.InFeatures, blocking.RowBytes));
     }
 }

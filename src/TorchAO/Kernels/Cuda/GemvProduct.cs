@@ -1,3 +1,4 @@
+using TorchAO.Primitives;
 using static TorchSharp.torch;
 
 namespace TorchAO.Kernels.Cuda;
@@ -23,6 +24,12 @@ public sealed record GemvProduct
     /// <summary>Gets the epsilon of that norm.</summary>
     public double Epsilon { get; init; }
 
+    /// <summary>Gets how activations are rounded, behind the norm; <see langword="null"/> where they stay as they are.</summary>
+    public ActivationScheme? Activation { get; init; }
+
+    /// <summary>Gets how the kernel rounds.</summary>
+    internal GemvRounding Rounding => GemvRoundings.Of(Activation, Input.dtype) ?? GemvRounding.None;
+
     /// <summary>Gets what becomes of the sums.</summary>
     public GemvEpilogue Epilogue { get; init; }
 
@@ -35,6 +42,7 @@ public sealed record GemvProduct
             _ when Weights.Any(weight => Kind(weight) != Kind(first)) => "weights of different formats side by side",
             _ when Weights.Any(weight => weight.InFeatures != Input.size(1)) => $"activations of {Input.size(1)} features",
             _ when Epilogue == GemvEpilogue.Gate && first.OutFeatures != Weights[1].OutFeatures => "gate and value of different widths",
+            _ when GemvRoundings.Of(Activation, Input.dtype) is null => $"rounds activations ({Activation})",
             _ when Gain is not null && Gain.dtype != Input.dtype => $"a gain in {Gain.dtype}",
             _ when Biases?.Any(bias => bias is not null && bias.dtype != Input.dtype) == true => "a bias of another type",
             _ => null,
@@ -46,7 +54,7 @@ public sealed record GemvProduct
     {
         (CudaCode code, _, int group, CudaZeroPoint zero, CudaNumber? scale) = Kind(Weights[0]);
         (CudaCode otherCode, _, int otherGroup, CudaZeroPoint otherZero, CudaNumber? otherScale) = Kind(other.Weights[0]);
-        return (code, group, zero, scale, Input.dtype) == (otherCode, otherGroup, otherZero, otherScale, other.Input.dtype);
+        return (code, group, zero, scale, Input.dtype, Activation) == (otherCode, otherGroup, otherZero, otherScale, other.Input.dtype, other.Activation);
     }
 
     // What all weights of a launch must have in common.

@@ -9,6 +9,7 @@ namespace TorchAO.Kernels.Cuda;
 /// <param name="Scale">Type of its scales.</param>
 /// <param name="GroupSize">Features that share a scale; 0 where a row has one.</param>
 /// <param name="ZeroPoint">What zero points are.</param>
+/// <param name="Rounding">How activations are rounded.</param>
 /// <param name="IsSingle">Whether there is one activation row.</param>
 /// <param name="Blocking">How work is cut.</param>
 /// <param name="Piece">Bytes of an aligned piece of a chunk's row of scales; 0 where scales are not copied ahead.</param>
@@ -18,6 +19,7 @@ internal readonly record struct GemvVariant(
     CudaNumber Scale,
     int GroupSize,
     CudaZeroPoint ZeroPoint,
+    GemvRounding Rounding,
     bool IsSingle,
     GemvBlocking Blocking,
     int Piece)
@@ -82,7 +84,7 @@ internal readonly record struct GemvVariant(
     public int RoomBytes(int inFeatures, int rows)
     {
         int runs = Chunks(inFeatures) * (ChunkFeatures / 32);
-        return ZeroBytes + (rows * InputPitch(inFeatures) * 2) + (rows * runs * sizeof(float)) + (2 * rows * Blocking.Warps * sizeof(float));
+        return ZeroBytes + (rows * InputPitch(inFeatures) * 2) + (rows * runs * sizeof(float)) + ((Rounding == GemvRounding.None ? 2 : 5) * rows * Blocking.Warps * sizeof(float));
     }
 
     /// <summary>Gets the kernel; compiled at its first launch.</summary>
@@ -94,8 +96,7 @@ internal readonly record struct GemvVariant(
     public string[] Options() =>
     [
         $"-DACT={(int)Activation}", $"-DCODE={(int)Code}", $"-DSCALE={(int)Scale}", $"-DGROUP={GroupSize}",
-        $"-DZERO={(int)ZeroPoint}",
-        $"-DSINGLE={(IsSingle ? 1 : 0)}", $"-DWARPS={Blocking.Warps}", $"-DSTAGES={Blocking.Stages}", $"-DTILES={Blocking.Tiles}",
+        $"-DZERO={(int)ZeroPoint}", $"-DROUND={(int)Rounding}", $"-DSINGLE={(IsSingle ? 1 : 0)}", $"-DWARPS={Blocking.Warps}", $"-DSTAGES={Blocking.Stages}", $"-DTILES={Blocking.Tiles}",
         $"-DROW={Blocking.RowBytes}", $"-DPIECE={Piece}",
     ];
 }

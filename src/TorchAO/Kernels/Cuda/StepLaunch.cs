@@ -157,7 +157,7 @@ public sealed class StepLaunch : ICudaLaunch, IDisposable
         for (; stages >= FewestStages; stages--)
         {
             var common = new GemvVariant(
-                activation, weight.Code, scale, weight.GroupSize, weight.ZeroKind, IsSingle: true, new GemvBlocking(Warps, stages, 1, row, 1), piece);
+                activation, weight.Code, scale, weight.GroupSize, weight.ZeroKind, products[0].Rounding, IsSingle: true, new GemvBlocking(Warps, stages, 1, row, 1), piece);
             var variant = new StepVariant(common, Math.Min(flight, stages), attention.Options);
             int sharedBytes = variant.SharedBytes(longest, attention.RoomBytes(Warps));
             KernelResources resources = variant.Kernel().Prepare(device);

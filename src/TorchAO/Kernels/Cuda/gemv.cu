@@ -14,16 +14,21 @@
 //   SCALE      TYPE_*: type of scales (and of zero points that are values)
 //   GROUP      input features that share a scale, a power of two from 32 on, or K; 0 where a row has one and no zero point
 //   ZERO       0 none; 1 values of the middle code; 2, 3 codes of the value 0, a byte or an int32 each (PIECE 0)
+//   ROUND      ROUND_*: whether activations are rounded first, row by row
 //   SINGLE     1: one activation row
 //   WARPS, STAGES, TILES (of 16 rows), ROW (bytes that one row gives to one stage: 128 or 256)
 //   PIECE      bytes of an aligned piece of a chunk's row of scales: 16, 8, 4; 0 where a chunk is no multiple of 4 bytes of them
-// Variant: -DACT=1 -DCODE=0 -DSCALE=1 -DGROUP=0 -DZERO=0 -DSINGLE=1 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
-// Variant: -DACT=1 -DCODE=1 -DSCALE=1 -DGROUP=0 -DZERO=0 -DSINGLE=0 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
-// Variant: -DACT=2 -DCODE=1 -DSCALE=2 -DGROUP=128 -DZERO=0 -DSINGLE=1 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
-// Variant: -DACT=1 -DCODE=2 -DSCALE=1 -DGROUP=32 -DZERO=1 -DSINGLE=1 -DROW=256 -DPIECE=16 -DWARPS=8 -DSTAGES=2 -DTILES=1
-// Variant: -DACT=1 -DCODE=2 -DSCALE=1 -DGROUP=64 -DZERO=2 -DSINGLE=0 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
-// Variant: -DACT=2 -DCODE=3 -DSCALE=3 -DGROUP=0 -DZERO=0 -DSINGLE=1 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
-// Variant: -DACT=1 -DCODE=4 -DSCALE=1 -DGROUP=0 -DZERO=0 -DSINGLE=0 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=1 -DCODE=0 -DSCALE=1 -DGROUP=0 -DZERO=0 -DROUND=0 -DSINGLE=1 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=1 -DCODE=1 -DSCALE=1 -DGROUP=0 -DZERO=0 -DROUND=1 -DSINGLE=1 -DROW=256 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=2 -DCODE=1 -DSCALE=3 -DGROUP=0 -DZERO=0 -DROUND=2 -DSINGLE=0 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=1 -DCODE=2 -DSCALE=3 -DGROUP=32 -DZERO=0 -DROUND=3 -DSINGLE=1 -DROW=256 -DPIECE=16 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=1 -DCODE=3 -DSCALE=3 -DGROUP=0 -DZERO=0 -DROUND=4 -DSINGLE=1 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=1 -DCODE=1 -DSCALE=1 -DGROUP=0 -DZERO=0 -DROUND=0 -DSINGLE=0 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=2 -DCODE=1 -DSCALE=2 -DGROUP=128 -DZERO=0 -DROUND=0 -DSINGLE=1 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=1 -DCODE=2 -DSCALE=1 -DGROUP=32 -DZERO=1 -DROUND=0 -DSINGLE=1 -DROW=256 -DPIECE=16 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=1 -DCODE=2 -DSCALE=1 -DGROUP=64 -DZERO=2 -DROUND=0 -DSINGLE=0 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=2 -DCODE=3 -DSCALE=3 -DGROUP=0 -DZERO=0 -DROUND=0 -DSINGLE=1 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
+// Variant: -DACT=1 -DCODE=4 -DSCALE=1 -DGROUP=0 -DZERO=0 -DROUND=0 -DSINGLE=0 -DROW=128 -DPIECE=0 -DWARPS=8 -DSTAGES=2 -DTILES=1
 #include "gemv_copies.cuh"
 #include "gemv_tiles.cuh"
 
@@ -39,7 +44,7 @@ struct BlockSink
     {
         if (SINGLE && threadIdx.x < results_of_tile(a))
         {
-            ending.load(a, PlainNumbers(), tile, 0, threadIdx.x);
+            ending.load(a, tile, 0, threadIdx.x);
         }
     }
 
@@ -57,7 +62,7 @@ struct BlockSink
         {
             if (threadIdx.x < results)
             {
-                ending.store(a, PlainNumbers(), partial, norm_of(a, rooms, 0), 0, threadIdx.x);
+                ending.store(a, partial, norm_of(a, rooms, 0), 0, threadIdx.x);
             }
         }
         else
@@ -65,8 +70,8 @@ struct BlockSink
             for (int index = threadIdx.x; index < results * a.m; index += WARPS * 32)
             {
                 const int m = index / results, result = index % results;
-                ending.load(a, PlainNumbers(), tile, m, result);
-                ending.store(a, PlainNumbers(), partial, norm_of(a, rooms, m), m, result);
+                ending.load(a, tile, m, result);
+                ending.store(a, partial, norm_of(a, rooms, m), m, result);
             }
         }
     }
@@ -86,7 +91,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32) gemv(const __grid_const
     ask_gains(a, chunks);
     GemvRooms::clear(room);
     await_predecessor();
-    fill(a, PlainNumbers(), rooms, chunks, runs);
+    fill(a, rooms, chunks, runs);
     BlockSink sink = {partials, rooms};
     multiply_tiles(a, stream, sink, rooms, chunks, runs, blockIdx.x);
     await_copies<0>();

@@ -29,8 +29,15 @@ struct GemvArguments
     float epsilon;
     int epilogue; // EPILOGUE_*
     int out;      // TYPE_* of results that are stored
-    int reserved;
+    float smallest_step; // of rounded activations
 };
+
+// How activations are rounded: ActivationScheme.
+#define ROUND_NONE 0
+#define ROUND_SYMMETRIC 1 // int8, the arithmetic of their own type
+#define ROUND_WIDE 2      // int8, arithmetic in float32
+#define ROUND_ASYMMETRIC 3
+#define ROUND_E4M3 4
 
 // What becomes of the sums.
 #define EPILOGUE_STORE 0

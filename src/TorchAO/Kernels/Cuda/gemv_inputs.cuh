@@ -1,14 +1,16 @@
 // Activations of products of few rows on their way into shared memory. Options are those of gemv.cu.
 #pragma once
 #include "gemv_arguments.cuh"
+#include "numbers.cuh"
 
 // Where a block keeps what its warps share.
 struct GemvRooms
 {
     u16* xs;         // [m, x_pitch]
     float* xsums;    // [m, runs]: sums of 32 activations
-    float* squares;  // [m, WARPS]: sums of the squares of each warp's activations
+    float* squares;  // [m, WARPS]: sums of the squares of each warp's activations; or, first of WARPS, the step of rounded ones
     float* totals;   // [m, WARPS]: their sums
+    float* ranges;   // [m, 3, WARPS], where activations are rounded: their squares, least and largest
     const u16* zeros;
 
     __device__ __forceinline__ GemvRooms(u8* memory, int m, int x_pitch, int runs)
@@ -18,6 +20,7 @@ struct GemvRooms
         xsums = (float*)(xs + m * x_pitch);
         squares = xsums + (NeedsSums ? m * runs : 0);
         totals = squares + m * WARPS;
+        ranges = totals + m * WARPS;
     }
 
     // Every warp writes the zeros that it reads.
@@ -55,9 +58,7 @@ struct ActivationBatch
         return chunk * ChunkK + e % Vectors * 8;
     }
 
-    // Calls with the number of each load that there is and the feature of its vector.
-    template <class Body>
-    __device__ __forceinline__ static void each(int base, int vectors, Body&& body)
+    __device__ __forceinline__ void load(const void* from, int base, int vectors, int k)
     {
 #pragma unroll
         for (int i = 0; i < Loads; i++)
@@ -65,33 +66,11 @@ struct ActivationBatch
             if (base + i * 32 < vectors)
             {
                 int chunk;
-                body(i, vector_of(base, i, chunk));
+                const int first = vector_of(base, i, chunk);
+                values[i] = first < k ? load_fresh((const uint4*)((const u16*)from + first)) : make_uint4(0, 0, 0, 0);
             }
         }
     }
-};
-
-// Activations, gains and results as numbers without marks: what a launch reads, others have written before it.
-struct PlainNumbers
-{
-    __device__ __forceinline__ static void load(ActivationBatch& batch, const void* from, int base, int vectors, int k)
-    {
-        ActivationBatch::each(base, vectors, [&](int i, int feature) {
-            batch.values[i] = feature < k ? load_fresh((const uint4*)((const u16*)from + feature)) : make_uint4(0, 0, 0, 0);
-        });
-    }
-
-    __device__ __forceinline__ void load_inputs(const GemvArguments& a, ActivationBatch& batch, int m, int base, int vectors) const
-    {
-        load(batch, (const u16*)a.x + m * a.x_stride, base, vectors, a.k);
-    }
-
-    __device__ __forceinline__ float load_before(const GemvArguments&, const GemvSegment& segment, long long at) const
-    {
-        return load_fresh<ACT>(segment.y, at);
-    }
-
-    __device__ __forceinline__ void store(void* y, long long at, float value) const { store_number<ACT>(y, at, value); }
 };
 
 // Asks for a warp's gains, which depend on no kernel before, so that they are near when activations come.
@@ -114,96 +93,207 @@ __device__ __forceinline__ void ask_gain(const GemvArguments& a)
     }
 }
 
-// Activations into shared memory, each warp those that it multiplies itself: multiplied by the gain, in the order of decoded codes,
-// zeros behind K; their sums; their squares.
-template <class Numbers>
-__device__ __forceinline__ void fill(const GemvArguments& a, const Numbers& numbers, const GemvRooms& rooms, int chunks, int runs)
+// Eight activations as floats, multiplied by their gains where there are such; their squares are added up before.
+__device__ __forceinline__ void widen(const uint4& x, const uint4& gains, bool normalizes, float (&values)[8], float& square)
 {
-    const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
-    const int vectors = vectors_of_warp(chunks);
-    const bool normalizes = a.gain != nullptr;
-    for (int m = 0; m < (SINGLE ? 1 : a.m); m++)
+    const u32 pairs[4] = {x.x, x.y, x.z, x.w}, gain[4] = {gains.x, gains.y, gains.z, gains.w};
+#pragma unroll
+    for (int j = 0; j < 4; j++)
     {
-        float square = 0, total = 0;
-        for (int base = 0; base < vectors; base += ActivationBatch::Count)
+        values[2 * j] = low_of<ACT>(pairs[j]);
+        values[2 * j + 1] = high_of<ACT>(pairs[j]);
+        if (normalizes)
         {
-            ActivationBatch batch, gains;
-            if (normalizes)
-            {
-                PlainNumbers::load(gains, a.gain, base, vectors, a.k);
-            }
+            square += values[2 * j] * values[2 * j] + values[2 * j + 1] * values[2 * j + 1];
+            values[2 * j] *= low_of<ACT>(gain[j]);
+            values[2 * j + 1] *= high_of<ACT>(gain[j]);
+        }
+    }
+}
 
-            numbers.load_inputs(a, batch, m, base, vectors);
-
+// Eight activations into shared memory, in the order of decoded codes, and their sums. All lanes of a warp.
+__device__ __forceinline__ void put_vector(
+    const GemvArguments& a, const GemvRooms& rooms, int m, int first, bool exists, int runs, const float (&values)[8], float& total)
+{
+    u32 out[4];
 #pragma unroll
-            for (int i = 0; i < ActivationBatch::Loads; i++)
-            {
-                if (base + i * 32 >= vectors)
-                {
-                    break;
-                }
+    for (int j = 0; j < 4; j++)
+    {
+        out[j] = pack_pair<ACT>(values[order_of(2 * j)] * InputLift, values[order_of(2 * j + 1)] * InputLift);
+    }
 
-                int chunk;
-                const int first = ActivationBatch::vector_of(base, i, chunk);
-                const u32 pairs[4] = {batch.values[i].x, batch.values[i].y, batch.values[i].z, batch.values[i].w};
-                float values[8];
+    // The sum of what the tensor cores see, rounded as they see it.
+    float sum = 0;
+    if (NeedsSums || Middle != 0)
+    {
 #pragma unroll
-                for (int j = 0; j < 4; j++)
-                {
-                    values[2 * j] = low_of<ACT>(pairs[j]);
-                    values[2 * j + 1] = high_of<ACT>(pairs[j]);
-                }
-
-                if (normalizes)
-                {
-                    const u32 gain[4] = {gains.values[i].x, gains.values[i].y, gains.values[i].z, gains.values[i].w};
-#pragma unroll
-                    for (int j = 0; j < 4; j++)
-                    {
-                        square += values[2 * j] * values[2 * j] + values[2 * j + 1] * values[2 * j + 1];
-                        values[2 * j] *= low_of<ACT>(gain[j]);
-                        values[2 * j + 1] *= high_of<ACT>(gain[j]);
-                    }
-                }
-
-                u32 out[4];
-#pragma unroll
-                for (int j = 0; j < 4; j++)
-                {
-                    out[j] = pack_pair<ACT>(values[order_of(2 * j)] * InputLift, values[order_of(2 * j + 1)] * InputLift);
-                }
-
-                // The sum of what the tensor cores see, rounded as they see it.
-                float sum = 0;
-                if (NeedsSums || Middle != 0)
-                {
-#pragma unroll
-                    for (int j = 0; j < 4; j++)
-                    {
-                        sum += (low_of<ACT>(out[j]) + high_of<ACT>(out[j])) * InputLower;
-                    }
-
-                    total += sum;
-                }
-
-                if (NeedsSums)
-                {
-                    sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 1); // four lanes hold a run
-                    sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 2);
-                }
-
-                if (chunk < chunks)
-                {
-                    *(uint4*)(rooms.xs + m * a.x_pitch + first) = make_uint4(out[0], out[1], out[2], out[3]);
-                    if (NeedsSums && (lane & 3) == 0)
-                    {
-                        rooms.xsums[m * runs + first / 32] = sum;
-                    }
-                }
-            }
+        for (int j = 0; j < 4; j++)
+        {
+            sum += (low_of<ACT>(out[j]) + high_of<ACT>(out[j])) * InputLower;
         }
 
+        total += sum;
+    }
+
+    if (NeedsSums)
+    {
+        sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 1); // four lanes hold a run
+        sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 2);
+    }
+
+    if (exists)
+    {
+        *(uint4*)(rooms.xs + m * a.x_pitch + first) = make_uint4(out[0], out[1], out[2], out[3]);
+        if (NeedsSums && (threadIdx.x & 3) == 0)
+        {
+            rooms.xsums[m * runs + first / 32] = sum;
+        }
+    }
+}
+
+// Calls with eight activations of each of a warp's vectors, the feature of the first, and whether they exist.
+template <class Body>
+__device__ __forceinline__ void each_vector(const GemvArguments& a, int m, int chunks, float& square, Body&& body)
+{
+    const int vectors = vectors_of_warp(chunks);
+    const bool normalizes = a.gain != nullptr;
+    for (int base = 0; base < vectors; base += ActivationBatch::Count)
+    {
+        ActivationBatch batch, gains;
         if (normalizes)
+        {
+            gains.load(a.gain, base, vectors, a.k);
+        }
+
+        batch.load((const u16*)a.x + m * a.x_stride, base, vectors, a.k);
+#pragma unroll
+        for (int i = 0; i < ActivationBatch::Loads; i++)
+        {
+            if (base + i * 32 < vectors)
+            {
+                int chunk;
+                const int first = ActivationBatch::vector_of(base, i, chunk);
+                float values[8];
+                widen(batch.values[i], gains.values[i], normalizes, values, square);
+                body(values, first, chunk < chunks);
+            }
+        }
+    }
+}
+
+#if ROUND
+
+// How a row of activations is rounded to codes of one byte: ActivationScheme. What is multiplied are whole numbers of steps, or float8
+// numbers, which 16 bits hold exactly.
+struct Rounding
+{
+    float norm, step, inverse, zero;
+
+    __device__ __forceinline__ Rounding(const GemvArguments& a, float norm_of_row, float low, float high) : norm(norm_of_row)
+    {
+        // The norm is not negative: the extremes stay the extremes. Steps are chosen in the type of activations.
+        low = rounded<ACT>(low * norm), high = rounded<ACT>(high * norm);
+        const float smallest = rounded<ACT>(a.smallest_step);
+        zero = 0;
+#if ROUND == ROUND_ASYMMETRIC
+        step = fmaxf(rounded<ACT>(__fdiv_rn(rounded<ACT>(high - low), 255.0f)), smallest);
+        zero = rounded<ACT>(-128.0f - rounded<ACT>(rintf(rounded<ACT>(__fdiv_rn(low, step)))));
+        zero = fminf(fmaxf(zero, -128.0f), 127.0f);
+#else
+        step = fmaxf(rounded<ACT>(__fdiv_rn(fmaxf(-low, high), ROUND == ROUND_E4M3 ? 448.0f : 127.0f)), smallest);
+#endif
+        inverse = __fdiv_rn(1.0f, step);
+#if ROUND == ROUND_SYMMETRIC
+        inverse = rounded<ACT>(inverse);
+#endif
+    }
+
+    __device__ __forceinline__ float apply(float value) const
+    {
+        value = rounded<ACT>(value * norm);
+#if ROUND == ROUND_E4M3
+        return decode_e4m3(encode_float8<3>(__fmul_rn(value, inverse)));
+#elif ROUND == ROUND_ASYMMETRIC
+        const float steps = (float)rint((double)value * (1 / (double)step));
+        return fminf(fmaxf(steps + zero, -128.0f), 127.0f) - zero;
+#else
+        float steps = __fmul_rn(value, inverse);
+#if ROUND == ROUND_SYMMETRIC
+        steps = rounded<ACT>(steps);
+#endif
+        return fminf(fmaxf(rintf(steps), -127.0f), 127.0f);
+#endif
+    }
+};
+
+// Looks at a row's range, all warps at their own parts. All threads that compute.
+__device__ __forceinline__ Rounding measure(const GemvArguments& a, const GemvRooms& rooms, int m, int chunks)
+{
+    const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+    float square = 0, low = 0, high = 0;
+    each_vector(a, m, chunks, square, [&](float(&values)[8], int, bool) {
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+        {
+            low = fminf(low, values[j]);
+            high = fmaxf(high, values[j]);
+            square += values[j] - values[j]; // what is no finite number must not be lost: it makes the step none
+        }
+    });
+    square = sum_of_warp(square), low = least_of_warp(low), high = -least_of_warp(-high);
+    float* const of_warps = rooms.ranges + m * 3 * WARPS;
+    if (lane == 0)
+    {
+        of_warps[warp] = square, of_warps[WARPS + warp] = low, of_warps[2 * WARPS + warp] = high;
+    }
+
+    sync_threads<WARPS * 32>();
+    square = 0;
+#pragma unroll
+    for (int w = 0; w < WARPS; w++)
+    {
+        square += of_warps[w];
+        low = fminf(low, of_warps[WARPS + w]);
+        high = fmaxf(high, of_warps[2 * WARPS + w]);
+    }
+
+    Rounding rounding(a, a.gain == nullptr ? 1 : rsqrtf(square / a.k + a.epsilon), low, high);
+    rounding.step += square - square;
+    return rounding;
+}
+
+#endif
+
+// Activations into shared memory, each warp those that it multiplies itself: multiplied by the gain, rounded where the layer asks for
+// that, zeros behind K; their sums; and what results are multiplied by: the squares of a norm, or the step of rounded activations.
+__device__ __forceinline__ void fill(const GemvArguments& a, const GemvRooms& rooms, int chunks, int runs)
+{
+    const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+    for (int m = 0; m < (SINGLE ? 1 : a.m); m++)
+    {
+        float total = 0;
+#if ROUND
+        const Rounding rounding = measure(a, rooms, m, chunks);
+        float unused = 0;
+        each_vector(a, m, chunks, unused, [&](float(&values)[8], int first, bool exists) {
+#pragma unroll
+            for (int j = 0; j < 8; j++)
+            {
+                values[j] = rounding.apply(values[j]);
+            }
+
+            put_vector(a, rooms, m, first, exists, runs, values, total);
+        });
+        if (threadIdx.x == 0)
+        {
+            rooms.squares[m * WARPS] = rounding.step;
+        }
+#else
+        float square = 0;
+        each_vector(a, m, chunks, square, [&](float(&values)[8], int first, bool exists) {
+            put_vector(a, rooms, m, first, exists, runs, values, total);
+        });
+        if (a.gain != nullptr)
         {
             square = sum_of_warp(square);
             if (lane == 0)
@@ -211,6 +301,7 @@ __device__ __forceinline__ void fill(const GemvArguments& a, const Numbers& numb
                 rooms.squares[m * WARPS + warp] = square;
             }
         }
+#endif
 
         if (!Grouped && Middle != 0)
         {
@@ -223,4 +314,26 @@ __device__ __forceinline__ void fill(const GemvArguments& a, const Numbers& numb
     }
 
     __syncwarp();
+}
+
+// What a row of sums is multiplied by: one over the root mean square of the activations, or the step to which they were rounded.
+__device__ __forceinline__ float norm_of(const GemvArguments& a, const GemvRooms& rooms, int m)
+{
+#if ROUND
+    return rooms.squares[m * WARPS];
+#else
+    if (a.gain == nullptr)
+    {
+        return 1;
+    }
+
+    float square = 0;
+#pragma unroll
+    for (int w = 0; w < WARPS; w++)
+    {
+        square += rooms.squares[m * WARPS + w];
+    }
+
+    return rsqrtf(square / a.k + a.epsilon);
+#endif
 }

@@ -3,24 +3,6 @@
 #include "gemv_inputs.cuh"
 #include "gemv_scales.cuh"
 
-// What normalizes an activation row: one over its root mean square.
-__device__ __forceinline__ float norm_of(const GemvArguments& a, const GemvRooms& rooms, int m)
-{
-    if (a.gain == nullptr)
-    {
-        return 1;
-    }
-
-    float square = 0;
-#pragma unroll
-    for (int w = 0; w < WARPS; w++)
-    {
-        square += rooms.squares[m * WARPS + w];
-    }
-
-    return rsqrtf(square / a.k + a.epsilon);
-}
-
 // A result's share of the weight's own numbers, asked for before its sum is known.
 struct Ending
 {
@@ -42,8 +24,7 @@ struct TileEnding
     Ending first, second; // the second of a gated pair
     float before;         // what results are added to
 
-    template <class Numbers>
-    __device__ __forceinline__ void load(const GemvArguments& a, const Numbers& numbers, int tile, int m, int result)
+    __device__ __forceinline__ void load(const GemvArguments& a, int tile, int m, int result)
     {
         if (a.epilogue == EPILOGUE_GATE)
         {
@@ -54,11 +35,10 @@ struct TileEnding
         }
 
         first.load(a, tile, result);
-        before = a.epilogue == EPILOGUE_ADD ? numbers.load_before(a, *first.place.segment, m * a.y_stride + first.place.row) : 0;
+        before = a.epilogue == EPILOGUE_ADD ? load_fresh<ACT>(first.place.segment->y, m * a.y_stride + first.place.row) : 0;
     }
 
-    template <class Numbers>
-    __device__ __forceinline__ void store(const GemvArguments& a, const Numbers& numbers, const float* partial, float norm, int m, int result) const
+    __device__ __forceinline__ void store(const GemvArguments& a, const float* partial, float norm, int m, int result) const
     {
         auto finished = [&](const Ending& ending, int r) {
             float value = 0;
@@ -80,7 +60,7 @@ struct TileEnding
         {
             const int r = (result >> 3) * 16 + (result & 7);
             const float gate = finished(first, r), up = finished(second, r + 8);
-            numbers.store(a.segments[0].y, at, gate / (1 + __expf(-gate)) * up);
+            store_number<ACT>(a.segments[0].y, at, gate / (1 + __expf(-gate)) * up);
             return;
         }
 
@@ -91,7 +71,7 @@ struct TileEnding
         }
         else
         {
-            numbers.store(first.place.segment->y, at, value);
+            store_number<ACT>(first.place.segment->y, at, value);
         }
     }
 };

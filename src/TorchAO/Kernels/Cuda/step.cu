@@ -14,9 +14,9 @@
 // Compiled for the options of gemv.cu but SINGLE, which all products share, those of attend.cu, and FLIGHT: stages on their way at once.
 // One activation row, one sequence.
 // Architectures: sm_90a sm_100a sm_120a
-// Variant: -DACT=1 -DCODE=2 -DSCALE=1 -DGROUP=32 -DZERO=1 -DROW=256 -DPIECE=16 -DWARPS=8 -DSTAGES=4 -DFLIGHT=2 -DTILES=1 -DHEAD=128 -DSHARERS=1 -DHEAD_NORM=0 -DCACHE=0 -DCACHE_SCALE=3 -DCACHE_GROUP=128
-// Variant: -DACT=1 -DCODE=1 -DSCALE=1 -DGROUP=0 -DZERO=0 -DROW=256 -DPIECE=0 -DWARPS=8 -DSTAGES=4 -DFLIGHT=2 -DTILES=1 -DHEAD=128 -DSHARERS=4 -DHEAD_NORM=1 -DCACHE=1 -DCACHE_SCALE=3 -DCACHE_GROUP=128
-// Variant: -DACT=1 -DCODE=2 -DSCALE=1 -DGROUP=64 -DZERO=1 -DROW=128 -DPIECE=8 -DWARPS=8 -DSTAGES=4 -DFLIGHT=4 -DTILES=2 -DHEAD=128 -DSHARERS=8 -DHEAD_NORM=0 -DCACHE=2 -DCACHE_SCALE=3 -DCACHE_GROUP=128
+// Variant: -DACT=1 -DCODE=2 -DSCALE=1 -DGROUP=32 -DZERO=1 -DROUND=0 -DROW=256 -DPIECE=16 -DWARPS=8 -DSTAGES=4 -DFLIGHT=2 -DTILES=1 -DHEAD=128 -DSHARERS=1 -DHEAD_NORM=0 -DCACHE=0 -DCACHE_SCALE=3 -DCACHE_GROUP=128
+// Variant: -DACT=1 -DCODE=1 -DSCALE=1 -DGROUP=0 -DZERO=0 -DROUND=0 -DROW=256 -DPIECE=0 -DWARPS=8 -DSTAGES=4 -DFLIGHT=2 -DTILES=1 -DHEAD=128 -DSHARERS=4 -DHEAD_NORM=1 -DCACHE=1 -DCACHE_SCALE=3 -DCACHE_GROUP=128
+// Variant: -DACT=1 -DCODE=2 -DSCALE=1 -DGROUP=64 -DZERO=1 -DROUND=3 -DROW=128 -DPIECE=8 -DWARPS=8 -DSTAGES=4 -DFLIGHT=4 -DTILES=2 -DHEAD=128 -DSHARERS=8 -DHEAD_NORM=0 -DCACHE=2 -DCACHE_SCALE=3 -DCACHE_GROUP=128
 #define SINGLE 1
 #define SHARED_STAGES
 #include "attend_heads.cuh"
@@ -206,7 +206,7 @@ __device__ __forceinline__ void compute_phases(
             {
                 const int chunks = (a.k + ChunkK - 1) / ChunkK, runs = chunks * Runs;
                 const GemvRooms rooms(room, a.m, a.x_pitch, runs);
-                fill(a, PlainNumbers(), rooms, chunks, runs);
+                fill(a, rooms, chunks, runs);
                 multiply_tiles(a, stream, sink, rooms, chunks, runs, first);
             }
             else

@@ -1,0 +1,43 @@
+using TorchAO.Primitives;
+using TorchAO.Runtime.Libtorch;
+using static TorchSharp.torch;
+
+namespace TorchAO.Kernels.Cuda;
+
+/// <summary>How a launch rounds activations before it multiplies them: <c>ROUND_*</c> in <c>gemv_arguments.cuh</c>.</summary>
+internal enum GemvRounding
+{
+    None = 0,
+
+    /// <summary>int8, one scale a token, the arithmetic of the activations' own type.</summary>
+    Symmetric = 1,
+
+    /// <summary>int8, one scale a token, arithmetic in float32.</summary>
+    Wide = 2,
+
+    /// <summary>int8, one scale and zero point a token.</summary>
+    Asymmetric = 3,
+
+    /// <summary>float8 e4m3, one scale a token.</summary>
+    Float8E4M3 = 4,
+}
+
+/// <summary>Finds the rounding of a scheme.</summary>
+internal static class GemvRoundings
+{
+    /// <summary>Finds the rounding of a scheme.</summary>
+    /// <returns><see langword="null"/> where the kernels do not have it.</returns>
+    public static GemvRounding? Of(ActivationScheme? scheme, ScalarType type) => scheme switch
+    {
+        null => GemvRounding.None,
+        { IsPerTensor: true } or { StaticScale: not null } => null,
+        { Target.Storage: ScalarTypes.Float8E4M3 } => GemvRounding.Float8E4M3,
+        { Target: { IsFloat: false, Storage: ScalarType.Int8, Min: -127, Max: 127 }, Mapping: MappingType.Symmetric } =>
+            scheme.Arithmetic(type).ScaleType == type ? GemvRounding.Symmetric : GemvRounding.Wide,
+        { Target: { IsFloat: false, Storage: ScalarType.Int8, Min: -128, Max: 127 }, Mapping: MappingType.Asymmetric } => GemvRounding.Asymmetric,
+        _ => null,
+    };
+
+    /// <summary>Gets the smallest step that a scheme takes for activations of a type.</summary>
+    public static float SmallestStep(ActivationScheme scheme, ScalarType type) => (float)(scheme.Arithmetic(type).Epsilon ?? finfo(type).eps);
+}
