@@ -102,6 +102,9 @@ public sealed class CudaAttention : ICudaLaunch
     /// <summary>Gets the type of activations.</summary>
     internal CudaNumber Activation { get; }
 
+    /// <summary>Gets how many query heads share a key head.</summary>
+    internal int Sharers => sharers;
+
     /// <summary>Gets how many sequences there are.</summary>
     internal int Sequences { get; }
 

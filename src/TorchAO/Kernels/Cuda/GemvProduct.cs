@@ -28,7 +28,7 @@ public sealed record GemvProduct
     public ActivationScheme? Activation { get; init; }
 
     /// <summary>Gets how the kernel rounds.</summary>
-    internal GemvRounding Rounding => GemvRoundings.Of(Activation, Input.dtype) ?? GemvRounding.None;
+    internal GemvRounding Rounding => GemvRoundings.Of(Activation, Input.dtype, Input.size(0)) ?? GemvRounding.None;
 
     /// <summary>Gets what becomes of the sums.</summary>
     public GemvEpilogue Epilogue { get; init; }
@@ -42,7 +42,7 @@ public sealed record GemvProduct
             _ when Weights.Any(weight => Kind(weight) != Kind(first)) => "weights of different formats side by side",
             _ when Weights.Any(weight => weight.InFeatures != Input.size(1)) => $"activations of {Input.size(1)} features",
             _ when Epilogue == GemvEpilogue.Gate && first.OutFeatures != Weights[1].OutFeatures => "gate and value of different widths",
-            _ when GemvRoundings.Of(Activation, Input.dtype) is null => $"rounds activations ({Activation})",
+            _ when GemvRoundings.Of(Activation, Input.dtype, Input.size(0)) is null => $"rounds activations ({Activation})",
             _ when Gain is not null && Gain.dtype != Input.dtype => $"a gain in {Gain.dtype}",
             _ when Biases?.Any(bias => bias is not null && bias.dtype != Input.dtype) == true => "a bias of another type",
             _ => null,

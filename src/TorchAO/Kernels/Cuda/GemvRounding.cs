@@ -26,11 +26,15 @@ internal enum GemvRounding
 internal static class GemvRoundings
 {
     /// <summary>Finds the rounding of a scheme.</summary>
+    /// <param name="scheme">The scheme.</param>
+    /// <param name="type">The type of activations.</param>
+    /// <param name="rows">Activation rows. A scale for all of one row is that row's.</param>
     /// <returns><see langword="null"/> where the kernels do not have it.</returns>
-    public static GemvRounding? Of(ActivationScheme? scheme, ScalarType type) => scheme switch
+    public static GemvRounding? Of(ActivationScheme? scheme, ScalarType type, long rows) => scheme switch
     {
         null => GemvRounding.None,
-        { IsPerTensor: true } or { StaticScale: not null } => null,
+        { StaticScale: not null } => null,
+        { IsPerTensor: true } when rows > 1 => null,
         { Target.Storage: ScalarTypes.Float8E4M3 } => GemvRounding.Float8E4M3,
         { Target: { IsFloat: false, Storage: ScalarType.Int8, Min: -127, Max: 127 }, Mapping: MappingType.Symmetric } =>
             scheme.Arithmetic(type).ScaleType == type ? GemvRounding.Symmetric : GemvRounding.Wide,

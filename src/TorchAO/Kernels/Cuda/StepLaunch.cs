@@ -17,6 +17,7 @@ public sealed class StepLaunch : ICudaLaunch, IDisposable
 {
     private const int Warps = 8;
     private const int FewestStages = 3;
+    private const int MostSharers = 4;
 
     // Keys of a range that its block looks through without delay: few blocks do it, where launches of attention alone have many.
     private const int KeysOfRange = 256;
@@ -146,6 +147,12 @@ public sealed class StepLaunch : ICudaLaunch, IDisposable
         if (activation != attention.Activation)
         {
             obstacle = $"products in {activation} and attention in {attention.Activation}";
+            return null;
+        }
+
+        if (attention.Sharers > MostSharers)
+        {
+            obstacle = $"{attention.Sharers} query heads a key head, expected up to {MostSharers}: their sums leave products no registers";
             return null;
         }
 

@@ -34,11 +34,14 @@ public sealed class DecodeGraphTests
     [InlineData(KeyValueFormat.Int4)]
     public void Every_cache_is_as_near_to_float32_as_by_modules(KeyValueFormat format)
     {
-        (double graph, double modules) = Errors(Wide("llama3"), ScalarType.BFloat16, null, format);
-        Assert.InRange(graph, 1e-6, 1.25 * modules);
+        foreach (QuantizeConfig? weights in (QuantizeConfig?[])[null, new Int8WeightOnlyConfig()]) // several launches a step, and one
+        {
+            (double graph, double modules) = Errors(Wide("llama3"), ScalarType.BFloat16, weights, format);
+            Assert.InRange(graph, 1e-6, 1.25 * modules);
+        }
     }
 
-    public static TheoryData<string> Weights { get; } = ["int8", "int8 groups", "int4", "int4 whole", "int4 codes", "float8", "float8 tensor"];
+    public static TheoryData<string> Weights { get; } = ["int8", "int8 groups", "int4", "int4 whole", "int4 codes", "float8", "float8 tensor", "int8 dynamic", "int4 dynamic", "float8 dynamic"];
 
     [CudaTheory]
     [MemberData(nameof(Weights))]
@@ -52,6 +55,9 @@ public sealed class DecodeGraphTests
             "int4 whole" => new Int4WeightOnlyConfig { GroupSize = 64 },
             "int4 codes" => new Int4WeightOnlyConfig { GroupSize = 32, ZeroPointDomain = Primitives.ZeroPointDomain.Integer },
             "float8" => new Float8WeightOnlyConfig(),
+            "int8 dynamic" => new Int8DynamicActivationInt8WeightConfig(),
+            "int4 dynamic" => new Int8DynamicActivationInt4WeightConfig { GroupSize = 32 },
+            "float8 dynamic" => new Float8DynamicActivationFloat8WeightConfig { Granularity = Float8Granularity.PerRow },
             _ => new Float8WeightOnlyConfig { Granularity = Float8Granularity.PerTensor },
         };
         (double graph, double modules) = Errors(Wide("llama2"), ScalarType.BFloat16, config, KeyValueFormat.Float);
@@ -140,7 +146,7 @@ public sealed class DecodeGraphTests
         using var cache = new KeyValueCache(model.Config, dtype: model.DType, device: model.Device);
         Assert.Equal(DecodePath.Fused, model.ExplainDecode(cache));
         Assert.Equal(DecodeObstacle.ManyTokens, model.ExplainDecode(cache, 2).Obstacle);
-        model.Quantize(new Int8DynamicActivationInt8WeightConfig());
+        model.Quantize(new Int4DynamicActivationInt4WeightConfig());
         DecodePath path = model.ExplainDecode(cache);
         Assert.Equal(DecodeObstacle.Layer, path.Obstacle);
         Assert.Contains("rounds activations", path.Reason, StringComparison.Ordinal);

@@ -85,7 +85,7 @@ public sealed class EmulatedGemvTests
             ZeroPoint = zero,
         };
         var variant = new GemvVariant(
-            CudaNumber.BFloat16, bits == 8 ? CudaCode.Int8 : CudaCode.Int4, CudaNumber.Float32, groupSize, stored.ZeroKind, GemvRoundings.Of(scheme, x.dtype)!.Value, IsSingle: m == 1, new GemvBlocking(4, 2, 1, 128, 1), Piece: 0);
+            CudaNumber.BFloat16, bits == 8 ? CudaCode.Int8 : CudaCode.Int4, CudaNumber.Float32, groupSize, stored.ZeroKind, GemvRoundings.Of(scheme, x.dtype, m)!.Value, IsSingle: m == 1, new GemvBlocking(4, 2, 1, 128, 1), Piece: 0);
         Tensor y = full([m, N], double.NaN, dtype: ScalarType.Float32);
         var arguments = new GemvArguments
         {
