@@ -80,8 +80,9 @@ internal sealed unsafe partial class EmulatedKernel
             }
 
             File.WriteAllText(source, program.ToString());
+            // A kernel's name may be one of the C library's: it means the kernel.
             Build([
-                "-std=c++20", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-shared", "-fPIC", "-Wno-attributes",
+                "-std=c++20", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-Wno-attributes",
                 "-D__CUDA_ARCH__=800", .. options, source, "-o", library]);
             return NativeLibrary.Load(library); // the file may go, the library stays until the process ends
         }
