@@ -70,8 +70,7 @@ public sealed class StepLaunch : ICudaLaunch, IDisposable
     {
         ArgumentNullException.ThrowIfNull(device);
         ArgumentNullException.ThrowIfNull(launches);
-        reason = device.ComputeCapability.Major >= 9 ? "there are no products beside attention"
-            : $"{device.Name} has no barriers for copies (compute capability 9.0)";
+        reason = ReasonToPart(device, launches);
         var combined = new List<ICudaLaunch>();
         for (int first = 0; first < launches.Count;)
         {
@@ -108,6 +107,19 @@ public sealed class StepLaunch : ICudaLaunch, IDisposable
     {
         phases.Dispose();
         arrived.Dispose();
+    }
+
+    // Why no two launches go together, where shared memory is not the reason.
+    private static string ReasonToPart(CudaDevice device, IReadOnlyList<ICudaLaunch> launches)
+    {
+        GemvProduct[] products = [.. launches.OfType<GemvLaunch>().Select(launch => launch.Product)];
+        return products switch
+        {
+            _ when device.ComputeCapability.Major < 9 => $"{device.Name} has no barriers for copies (compute capability 9.0)",
+            _ when products.Any(product => product.Input.size(0) != 1) => $"{products[0].Input.size(0)} sequences, one launch takes one",
+            _ when products.Any(product => product.Weights[0].Code == CudaCode.Half) => "weights in 16 bits gain nothing by one launch",
+            _ => "no two products around an attention have weights of one kind",
+        };
     }
 
     // Where the launches end that are of the kind of those before them.

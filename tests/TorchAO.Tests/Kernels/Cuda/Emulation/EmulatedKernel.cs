@@ -9,8 +9,8 @@ namespace TorchAO.Tests.Kernels.Cuda.Emulation;
 
 /// <summary>A kernel of a .cu file, compiled as C++ and run lane by lane on the CPU. Addresses in its struct are those of CPU memory.</summary>
 /// <remarks>
-/// Emulates compute capability 8.0: barriers, shuffles, tensor core products of <c>mma.sync</c>, asynchronous copies. Sums have another
-/// order than on a device, and products are not contracted; compare with a tolerance where that matters.
+/// Emulates compute capability 8.0, and barriers in shared memory: shuffles, tensor core products of <c>mma.sync</c>, asynchronous copies. Sums
+/// have another order than on a device, and products are not contracted; compare with a tolerance where that matters.
 /// </remarks>
 internal sealed unsafe partial class EmulatedKernel
 {
@@ -80,8 +80,9 @@ internal sealed unsafe partial class EmulatedKernel
             }
 
             File.WriteAllText(source, program.ToString());
+            // A kernel's name may be one of the C library's: it means the kernel.
             Build([
-                "-std=c++20", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-shared", "-fPIC", "-Wno-attributes",
+                "-std=c++20", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-shared", "-fPIC", "-Wl,-Bsymbolic", "-Wno-attributes",
                 "-D__CUDA_ARCH__=800", .. options, source, "-o", library]);
             return NativeLibrary.Load(library); // the file may go, the library stays until the process ends
         }
@@ -111,7 +112,12 @@ internal sealed unsafe partial class EmulatedKernel
 
     /// <summary>Makes C++ of CUDA: inline assembly becomes calls, dynamic shared memory a pointer.</summary>
     internal static string Translate(string text) => InlineAssembly.Rewrite(
-        DynamicShared().Replace(text, "$1* const $2 = ($1*)emulated::dynamic_shared;"));
+        StaticShared().Replace(DynamicShared().Replace(text, "$1* const $2 = ($1*)emulated::dynamic_shared;"), Named));
+
+    // A declaration of shared variables, and behind it, on the same line, their names for messages.
+    private static string Named(Match declaration) => declaration.Value + string.Concat(
+        declaration.Groups[1].Value.Split(',').Select(one => Declared().Match(one).Groups[1].Value)
+            .Select(name => $" emulated::name_shared({name}, \"{name}\");"));
 
     // Each header stands where it is first included.
     private static string Inline(string path, HashSet<string> done)
@@ -166,4 +172,10 @@ internal sealed unsafe partial class EmulatedKernel
 
     [GeneratedRegex(@"extern\s+__shared__\s+(?:__align__\(\d+\)\s+|alignas\(\d+\)\s+)?([\w: ]+?)\s+(\w+)\s*\[\s*\]\s*;")]
     private static partial Regex DynamicShared();
+
+    [GeneratedRegex(@"^[ \t]+__shared__\s+(?:__align__\(\d+\)\s+|alignas\(\d+\)\s+)?([^;()=<>]+);", RegexOptions.Multiline)]
+    private static partial Regex StaticShared();
+
+    [GeneratedRegex(@"(\w+)\s*(?:\[[^\]]*\]\s*)*$")]
+    private static partial Regex Declared();
 }

@@ -38,7 +38,10 @@ public sealed unsafe class EmulatedKernelTests
     }
 
     [Theory]
-    [InlineData("parted_at_barriers", "deadlock: 32 threads wait at __syncwarp")]
+    [InlineData("parted_at_barriers", "deadlock: 7 threads wait at __syncthreads, 25 at __syncwarp, for others that never come")]
+    [InlineData("too_few_arrivals", "deadlock: 1 threads wait at the barrier last, 31 at the barrier ready[1], for others that never come")]
+    [InlineData("never_changed", "deadlock: 32 threads wait at a loop, for others that never come")]
+    [InlineData("no_barrier", "thread [0, 0, 0] of block [0, 0, 0]: no barrier was begun at nothing")]
     [InlineData("parted_at_shuffle", "threads that should do the same are at __syncwarp and at __shfl_xor_sync")]
     [InlineData("from_an_ended_lane", "thread [7, 0, 0] of block [0, 0, 0]: __shfl_xor_sync reads lane 15, which does not take part")]
     [InlineData("unknown_instruction", "the emulator does not know wgmma.fence.sync.aligned")]

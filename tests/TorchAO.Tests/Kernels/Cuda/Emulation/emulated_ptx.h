@@ -1,6 +1,7 @@
 // Inline PTX of the kernels, interpreted. The host rewrites asm("…" : outputs : inputs) to EMULATED_PTX("…", outputs and inputs in order).
 // An instruction that is not here is an error that names it.
 #pragma once
+#include "emulated_program.h"
 
 namespace emulated
 {
@@ -47,207 +48,6 @@ inline unsigned small_bits(float value, int exponent, int mantissa, bool has_inf
 inline float f16_value(unsigned bits) { return small_value(bits & 0xFFFF, 5, 10, true); }
 inline unsigned f16_bits(float value) { return small_bits(value, 5, 10, true, false); }
 
-struct PtxOperand
-{
-    void* target;  // where an output goes
-    uint64_t bits; // what an input is
-    int bytes;
-
-    template <class T> static PtxOperand out(T& target, bool is_read)
-    {
-        PtxOperand operand{&target, 0, sizeof(T)};
-        if (is_read)
-        {
-            memcpy(&operand.bits, &target, sizeof(T));
-        }
-
-        return operand;
-    }
-
-    template <class As, class T> static PtxOperand in(T value)
-    {
-        PtxOperand operand{nullptr, 0, sizeof(As)};
-        const As converted = (As)value;
-        memcpy(&operand.bits, &converted, sizeof converted);
-        return operand;
-    }
-};
-
-struct Instruction
-{
-    struct Term
-    {
-        enum Kind { Operand, Local, Number, Special } kind;
-        uint64_t value;
-        std::string name;
-    };
-
-    std::string name;              // whole: cvt.rn.bf16x2.f32
-    std::vector<std::string> parts; // between its points
-    std::vector<Term> terms;       // operands, those of vectors one by one
-    std::vector<int> sizes;        // terms of each operand
-
-    bool has(const char* part) const
-    {
-        for (const std::string& own : parts)
-        {
-            if (own == part)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    bool starts(const char* prefix) const { return name.compare(0, strlen(prefix), prefix) == 0; }
-    const std::string& type() const { return parts.back(); }
-};
-
-class Program
-{
-public:
-    explicit Program(const char* text)
-    {
-        std::string word;
-        for (const char* at = text;; at++)
-        {
-            if (*at == ';' || *at == 0)
-            {
-                add(word);
-                word.clear();
-            }
-            else if (*at == '{' && blank(word))
-            {
-                word.clear(); // a scope, not a vector
-            }
-            else
-            {
-                word += *at == '\n' || *at == '\t' ? ' ' : *at;
-            }
-
-            if (*at == 0)
-            {
-                break;
-            }
-        }
-    }
-
-    std::vector<Instruction> instructions;
-
-private:
-    std::vector<std::string> names;
-
-    static bool blank(const std::string& text) { return text.find_first_not_of(" }") == std::string::npos; }
-
-    void add(std::string text)
-    {
-        size_t from = text.find_first_not_of(' ');
-        if (blank(text))
-        {
-            return;
-        }
-
-        text = text.substr(from);
-        const size_t end = text.find(' ');
-        Instruction one;
-        one.name = text.substr(0, end);
-        std::string rest = end == std::string::npos ? "" : text.substr(end);
-        if (one.name == ".reg")
-        {
-            declare(rest);
-            return;
-        }
-
-        std::string part;
-        for (char c : one.name + ".")
-        {
-            if (c == '.')
-            {
-                one.parts.push_back(part);
-                part.clear();
-            }
-            else
-            {
-                part += c;
-            }
-        }
-
-        read_terms(rest, one);
-        instructions.push_back(one);
-    }
-
-    void declare(const std::string& text)
-    {
-        std::string name;
-        for (char c : text.substr(text.find('.')) + ",")
-        {
-            if (c == ',')
-            {
-                names.push_back(name);
-                name.clear();
-            }
-            else
-            {
-                name = c == ' ' ? "" : name + c;
-            }
-        }
-    }
-
-    void read_terms(const std::string& text, Instruction& one)
-    {
-        std::string word;
-        int depth = 0, count = 0;
-        for (char c : text + ",")
-        {
-            depth += c == '{' ? 1 : c == '}' ? -1 : 0;
-            if (c == ',' || c == '}')
-            {
-                if (!word.empty())
-                {
-                    one.terms.push_back(read_term(word));
-                    count++;
-                    word.clear();
-                }
-
-                if (depth == 0 && count > 0)
-                {
-                    one.sizes.push_back(count);
-                    count = 0;
-                }
-            }
-            else if (c != ' ' && c != '{' && c != '[' && c != ']')
-            {
-                word += c;
-            }
-        }
-    }
-
-    Instruction::Term read_term(const std::string& word)
-    {
-        if (word.compare(0, 2, "%%") == 0)
-        {
-            return {Instruction::Term::Special, 0, word.substr(2)};
-        }
-
-        if (word[0] == '%')
-        {
-            return {Instruction::Term::Operand, std::stoull(word.substr(1)), word};
-        }
-
-        for (size_t i = 0; i < names.size(); i++)
-        {
-            if (names[i] == word)
-            {
-                return {Instruction::Term::Local, i, word};
-            }
-        }
-
-        return {Instruction::Term::Number, (uint64_t)std::stoll(word, nullptr, 0), word};
-    }
-
-};
-
 // One passing of one thread through a program. Other threads may pass through the same one while it waits.
 class Passing
 {
@@ -256,8 +56,20 @@ public:
 
     void run(const Program& program)
     {
-        for (const Instruction& one : program.instructions)
+        for (size_t at = 0; at < program.instructions.size();)
         {
+            const Instruction& one = program.instructions[at++];
+            if (one.guard >= 0 && (locals[one.guard] != 0) == one.is_guard_negated)
+            {
+                continue;
+            }
+
+            if (one.name == "bra")
+            {
+                at = program.target(one.terms[0].name);
+                continue;
+            }
+
             execute(one);
         }
     }
@@ -312,6 +124,8 @@ private:
             : kind == "ldmatrix" ? load_matrix(one)
             : kind == "mma"      ? multiply(one)
             : kind == "bar"      ? meet_at(one)
+            : kind == "mbarrier" ? count_arrivals(one)
+            : kind == "red"      ? reduce(one)
                                  : false;
         if (!is_known)
         {
@@ -470,11 +284,21 @@ private:
                     continue;
                 }
 
-                memset(c.to, 0, c.bytes);
-                memcpy(c.to, c.from, c.present);
+                perform(c);
             }
 
             thread.copies = later;
+        }
+        else if (one.name == "cp.async.mbarrier.arrive.noinc.shared::cta.b64")
+        {
+            // Nobody waits for these copies but at the barrier: they may be there at once.
+            for (const Copy& c : thread.copies)
+            {
+                perform(c);
+            }
+
+            thread.copies.clear();
+            CountingBarrier::at(get(one.terms[0])).arrive();
         }
         else
         {
@@ -482,6 +306,12 @@ private:
         }
 
         return true;
+    }
+
+    static void perform(const Copy& c)
+    {
+        memset(c.to, 0, c.bytes);
+        memcpy(c.to, c.from, c.present);
     }
 
     static int element_bytes(const std::string& type) { return std::stoi(type.substr(1)) / 8; }
@@ -506,6 +336,11 @@ private:
     {
         const int count = one.sizes[0], bytes = element_bytes(one.type());
         const char* from = aligned(one, get(one.terms[count]), count * bytes);
+        if (one.has("acquire"))
+        {
+            yield(); // it may be looked at until another thread has changed it
+        }
+
         for (int i = 0; i < count; i++)
         {
             uint64_t value = 0;
@@ -624,6 +459,42 @@ private:
         }
 
         meet_block((int)get(one.terms[0]), one.terms.size() > 1 ? (int)get(one.terms[1]) : 0, "bar.sync");
+        return true;
+    }
+
+    bool count_arrivals(const Instruction& one)
+    {
+        if (one.starts("mbarrier.init.shared"))
+        {
+            CountingBarrier::init(get(one.terms[0]), (unsigned)get(one.terms[1]));
+        }
+        else if (one.name == "mbarrier.arrive.shared::cta.b64")
+        {
+            CountingBarrier::at(get(one.terms[1])).arrive();
+            set(one.terms[0], 0); // the state, by which nothing of the kernels waits
+        }
+        else if (one.starts("mbarrier.try_wait.parity.shared"))
+        {
+            CountingBarrier::at(get(one.terms[1])).wait((unsigned)get(one.terms[2]));
+            set(one.terms[0], 1);
+        }
+        else
+        {
+            return false;
+        }
+
+        return true;
+    }
+
+    bool reduce(const Instruction& one)
+    {
+        if (!one.has("add") || one.type() != "u32")
+        {
+            return false;
+        }
+
+        *(unsigned*)aligned(one, get(one.terms[0]), 4) += (unsigned)get(one.terms[1]);
+        current_block->progress++;
         return true;
     }
 };

@@ -1,9 +1,10 @@
 // A GPU's block on the CPU: lets a .cu file be compiled as C++ and run lane by lane, so that mistakes of index arithmetic, of barriers and of
 // fragments show without a device. Written for tests: slow, deterministic, one block after the other.
 //
-// Each thread of a block is a fiber. It runs until it waits: at a barrier of the block, or for the lanes of its warp. When no thread can go on,
-// the kernel has a deadlock, which is told. Asynchronous copies arrive when they are waited for and not before; dynamic shared memory begins
-// as NaN. Blocks run in order, so a block may wait for earlier ones only.
+// Each thread of a block is a fiber. It runs until it waits: at a barrier of the block, at one in shared memory, for the lanes of its warp, or
+// for a number that another thread changes. When no thread can go on, the kernel has a deadlock, which is told. Asynchronous copies arrive when
+// they are waited for, or when they arrive at a barrier, and not before; dynamic shared memory begins as NaN. Blocks run in order, so a block
+// may wait for earlier ones only.
 #pragma once
 #include <math.h>
 #include <stdint.h>
@@ -45,7 +46,7 @@ inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 
 namespace emulated
 {
-const int WarpSize = 32, MostThreads = 1024, StackBytes = 256 << 10, SharedBytes = 232 << 10, SlotBytes = 64;
+const int WarpSize = 32, MostThreads = 1024, StackBytes = 256 << 10, SharedBytes = 232 << 10, SlotBytes = 64, IdleRounds = 64;
 
 // Shared addresses of 32 bits count from here, those of __shared__ variables too: they lie in the same library.
 alignas(1024) inline unsigned char dynamic_shared[SharedBytes];
@@ -59,6 +60,8 @@ struct Barrier
     const char* kind = "";
 };
 
+struct CountingBarrier; // of emulated_barrier.h
+
 struct Copy { void* to; const void* from; int bytes, present, group; };
 
 struct Thread
@@ -69,6 +72,8 @@ struct Thread
     bool is_done = false;
     Barrier* waits_for = nullptr;
     uint64_t generation = 0;
+    const CountingBarrier* waits_at = nullptr; // in shared memory
+    unsigned parity = 0;
     std::vector<Copy> copies;
     int groups = 0;
 };
@@ -98,6 +103,7 @@ struct Block
 inline Block* current_block;
 inline Thread* current;
 
+// Gives way to others. Whoever does it again and again waits in a loop.
 inline void yield() { swapcontext(&current->context, &current_block->scheduler); }
 
 inline void release(Barrier& barrier)
@@ -247,31 +253,75 @@ inline void start_block(Block& block, char* stacks)
     }
 }
 
+}
+
+#include "emulated_barrier.h"
+
+namespace emulated
+{
+inline bool is_waiting(const Thread& thread)
+{
+    return thread.waits_at != nullptr ? !thread.waits_at->has_passed(thread.parity)
+        : thread.waits_for != nullptr && thread.waits_for->generation == thread.generation;
+}
+
+// How many threads wait at which barriers.
+inline std::string waiting(const Block& block)
+{
+    std::vector<std::pair<std::string, int>> places;
+    for (const Thread& thread : block.threads)
+    {
+        const std::string place = thread.waits_at != nullptr ? "the barrier " + thread.waits_at->name()
+            : thread.waits_for != nullptr                    ? thread.waits_for->kind
+                                                             : "a loop";
+        size_t at = 0;
+        for (; at < places.size() && places[at].first != place; at++)
+        {
+        }
+
+        if (!thread.is_done && at == places.size())
+        {
+            places.push_back({place, 0});
+        }
+
+        if (!thread.is_done)
+        {
+            places[at].second++;
+        }
+    }
+
+    std::string text;
+    for (const auto& [place, count] : places)
+    {
+        text += (text.empty() ? "" : ", ") + std::to_string(count) + (text.empty() ? " threads wait at " : " at ") + place;
+    }
+
+    return text;
+}
+
 inline void run_block(Block& block, char* stacks)
 {
     start_block(block, stacks);
     current_block = &block;
-    while (block.live > 0 && block.failure.empty())
+    // Threads that look at memory in a loop may need some rounds to see what others did in one.
+    for (int idle = 0; block.live > 0 && block.failure.empty();)
     {
         const uint64_t before = block.progress;
+        bool can_go_on = false;
         for (Thread& thread : block.threads)
         {
-            if (!thread.is_done && (thread.waits_for == nullptr || thread.waits_for->generation != thread.generation))
+            if (!thread.is_done && !is_waiting(thread))
             {
+                can_go_on = true;
                 current = &thread;
                 swapcontext(&block.scheduler, &thread.context);
             }
         }
 
-        if (block.progress == before && block.live > 0 && block.failure.empty())
+        idle = block.progress == before ? idle + 1 : 0;
+        if ((idle > IdleRounds || !can_go_on) && block.live > 0 && block.failure.empty())
         {
-            const char* kind = "a loop";
-            for (Thread& thread : block.threads)
-            {
-                kind = !thread.is_done && thread.waits_for != nullptr ? thread.waits_for->kind : kind;
-            }
-
-            block.failure = "deadlock: " + std::to_string(block.live) + " threads wait at " + kind + " for others that never come";
+            block.failure = "deadlock: " + waiting(block) + ", for others that never come";
         }
     }
 
