@@ -72,7 +72,8 @@ public sealed class EmulatedStepTests
         int piece = model.Products.Min(product => GemvVariant.PieceOf(
             weight.Code, scale, weight.GroupSize, weight.ZeroKind, product.Weights[0].InFeatures, row));
         var product = new GemvVariant(
-            CudaNumber.BFloat16, weight.Code, scale, weight.GroupSize, weight.ZeroKind, IsSingle: true, new GemvBlocking(Warps, Stages, tiles, row, 1), piece);
+            CudaNumber.BFloat16, weight.Code, scale, weight.GroupSize, weight.ZeroKind, GemvRounding.None, IsSingle: true,
+            new GemvBlocking(Warps, Stages, tiles, row, 1), piece);
         return new StepVariant(product, Flight: 2, model.Parts.OfType<CudaAttention>().First().Options);
     }
 
