@@ -139,6 +139,7 @@ internal sealed class BenchModel
                 .. models.Zip(rates, (entry, rate) => new Row(
                     entry.Name, entry.Model.CountDecodeBytes(), count == 0, rate[turns / 2], rate[^1], rate[turns / 2] / rates[0][turns / 2])
                 {
+                    DecodePath = count == 0 ? null : speeds[Array.IndexOf(rates, rate)].LastStep,
                     FirstToken = first[Array.IndexOf(rates, rate)],
                     ModelBytes = entry.Model.CountBytes(),
                     DeviceBytes = entry.Model.Device.type == TorchSharp.DeviceType.CUDA ? DeviceMemory.UsedBytes(entry.Model.Device) : null,
@@ -186,6 +187,11 @@ internal sealed class BenchModel
         }
 
         terminal.Screen.Write(screen);
+        foreach (Row row in rows.Where(row => row.DecodePath is not null))
+        {
+            terminal.Out.WriteLine($"{row.Name}: decode by {row.DecodePath}");
+        }
+
         if (rows[0].DeviceBytes is { } used)
         {
             terminal.Out.WriteLine($"memory in use on the device, both models and their caches: {Sizes.Bytes(used)}");
@@ -196,6 +202,9 @@ internal sealed class BenchModel
     private sealed record Row(
         string Name, long BytesPerToken, bool IsPrefill, double TokensPerSecond, double BestTokensPerSecond, double TimesFloat)
     {
+        /// <summary>Gets how its steps ran; <see langword="null"/> where only prompts were read.</summary>
+        public DecodePath? DecodePath { get; init; }
+
         /// <summary>Gets the time from an empty cache to the first token, when nothing had run before.</summary>
         public TimeSpan FirstToken { get; init; }
 
@@ -239,6 +248,7 @@ internal sealed class BenchModel
                 json["gigabytes_per_second"] = Math.Round(GigabytesPerSecond, 3);
                 json["share_of_read"] = Math.Round(GigabytesPerSecond / bandwidth, 3);
                 json["first_token_seconds"] = Math.Round(FirstToken.TotalSeconds, 4);
+                json["decode_path"] = $"{DecodePath}";
                 json["model_bytes"] = ModelBytes;
                 json["device_bytes_in_use"] = DeviceBytes;
             }

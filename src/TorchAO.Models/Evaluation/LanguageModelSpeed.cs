@@ -49,6 +49,9 @@ public sealed class LanguageModelSpeed : IDisposable
     /// <summary>Gets how many tokens <see cref="Decode"/> gives.</summary>
     public int NewTokens { get; }
 
+    /// <summary>Gets how the last step ran; <see langword="null"/> before the first.</summary>
+    public DecodePath? LastStep => cache.LastStep;
+
     /// <summary>Gets the id that stands at a position of every prompt and of what follows.</summary>
     /// <param name="position">The position, from 0.</param>
     /// <param name="shape">The shape of the model.</param>

@@ -100,7 +100,7 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
         if (cache is not null && Device.type == DeviceType.CUDA && input.size(0) == cache.Batch && input.size(1) == 1
             && Graph(cache) is { } graph)
         {
-            cache.LastStep = DecodePath.Fused;
+            cache.LastStep = graph.Path;
             Tensor scores = graph.Step(input, cache.Length);
             cache.Advance(1);
             return scores.MoveToOuterDisposeScope();
@@ -131,7 +131,7 @@ public sealed class LlamaForCausalLM : nn.Module<Tensor, Tensor>
         _ when !IsCacheFit(cache) => OtherCache(cache),
         _ => cache.RecordGraph(model.Layers(lm_head), recorder => model.Record(recorder, cache, lm_head)) is { Length: > 0 } obstacle
             ? new(DecodeObstacle.Layer, obstacle)
-            : DecodePath.Fused,
+            : cache.Graph!.Path,
     };
 
     private Tensor Hidden(Tensor input, KeyValueCache? cache, bool lastOnly)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using TorchAO.Kernels.Cuda;
 using TorchAO.Runtime.Cuda;
 using TorchAO.Runtime.Memory;
@@ -33,6 +34,8 @@ internal sealed class DecodeGraph : IDisposable
             {
                 steps.Add(new RecordedStep(device, recorder.Launches, choice, int.MaxValue));
             }
+
+            Path = DecodePath.Fused with { Launches = Describe() };
         }
         catch
         {
@@ -46,6 +49,9 @@ internal sealed class DecodeGraph : IDisposable
 
     /// <summary>Gets why the layers of a step are not one launch; <see langword="null"/> where they are.</summary>
     public string? ReasonForLaunches { get; }
+
+    /// <summary>Gets how a step runs, for people.</summary>
+    public DecodePath Path { get; }
 
     /// <summary>Records a step.</summary>
     /// <param name="model">Adds its launches to a recorder.</param>
@@ -131,6 +137,15 @@ internal sealed class DecodeGraph : IDisposable
         device.Synchronize(); // a replay may still run over the buffers
         steps.ForEach(step => step.Dispose());
         buffers.Dispose();
+    }
+
+    // The last step has a launch for each part, whatever the first has.
+    private string Describe()
+    {
+        string first = LaunchCount == 1 ? "1 launch a step" : string.Create(CultureInfo.InvariantCulture, $"{LaunchCount} launches a step");
+        return ReasonForLaunches is { } reason ? $"{first} ({reason})"
+            : steps.Count == 1 ? first
+            : string.Create(CultureInfo.InvariantCulture, $"{first}, {steps[^1].LaunchCount} behind {steps[0].MostKeys} keys");
     }
 
     // The step for as many keys as there will be with the new token.

@@ -49,7 +49,7 @@ internal sealed class TokenChain(LlamaForCausalLM model, KeyValueCache cache) : 
 
         (current, next) = (next, current);
         cache.Advance(1);
-        cache.LastStep = DecodePath.Fused;
+        cache.LastStep = usable.Path;
         return token;
     }
 

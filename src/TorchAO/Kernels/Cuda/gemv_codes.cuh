@@ -95,18 +95,17 @@ struct LaneCodes
             out[2 * i] = xor_and(word, 0x80808080u, 0x00FF00FFu);
             out[2 * i + 1] = xor_and(word >> 8, 0x80808080u, 0x00FF00FFu);
 #else
-            // Sign to the top, exponent and fraction behind it.
+            // Sign to the top, exponent and fraction behind it: up from the lower byte of each pair, by left shifts, which another pipe
+            // than that of bit operations can do.
             constexpr u32 Sign = 0x80008000u;
 #if ACT == TYPE_BF16
-            constexpr int Down = CODE == CODE_E4M3 ? 4 : 3;
-            constexpr u32 Body = CODE == CODE_E4M3 ? 0x07F007F0u : 0x0FE00FE0u;
+            constexpr int Up = CODE == CODE_E4M3 ? 4 : 5;
 #else
-            constexpr int Down = CODE == CODE_E4M3 ? 1 : 0;
-            constexpr u32 Body = CODE == CODE_E4M3 ? 0x3F803F80u : 0x7F007F00u;
+            constexpr int Up = CODE == CODE_E4M3 ? 7 : 8;
 #endif
-            const u32 even = word << 8;
-            out[2 * i] = and_or(even, Sign, (even >> Down) & Body);
-            out[2 * i + 1] = and_or(word, Sign, (word >> Down) & Body);
+            const u32 odd = word >> 8;
+            out[2 * i] = and_or(word << 8, Sign, (word & 0x007F007Fu) << Up);
+            out[2 * i + 1] = and_or(word, Sign, (odd & 0x007F007Fu) << Up);
 #endif
         }
 #endif

@@ -151,21 +151,35 @@ __device__ __forceinline__ void put_vector(
     }
 }
 
-// Calls with eight activations of each of a warp's vectors, the feature of the first, and whether they exist.
-template <class Body>
-__device__ __forceinline__ void each_vector(const GemvArguments& a, int m, int chunks, float& square, Body&& body)
+// A warp's activations and their gains, as far as registers hold them.
+struct ActivationRow
 {
-    const int vectors = vectors_of_warp(chunks);
-    const bool normalizes = a.gain != nullptr;
-    for (int base = 0; base < vectors; base += ActivationBatch::Count)
+    ActivationBatch batch, gains;
+
+    __device__ __forceinline__ void load(const GemvArguments& a, int m, int base, int vectors)
     {
-        ActivationBatch batch, gains;
-        if (normalizes)
+        if (a.gain != nullptr)
         {
             gains.load(a.gain, base, vectors, a.k);
         }
 
         batch.load((const u16*)a.x + m * a.x_stride, base, vectors, a.k);
+    }
+};
+
+// Calls with eight activations of each of a warp's vectors, the feature of the first, and whether they exist. The first batch is there.
+template <class Body>
+__device__ __forceinline__ void each_vector(const GemvArguments& a, ActivationRow& row, int m, int chunks, float& square, Body&& body)
+{
+    const int vectors = vectors_of_warp(chunks);
+    const bool normalizes = a.gain != nullptr;
+    for (int base = 0; base < vectors; base += ActivationBatch::Count)
+    {
+        if (base > 0)
+        {
+            row.load(a, m, base, vectors);
+        }
+
 #pragma unroll
         for (int i = 0; i < ActivationBatch::Loads; i++)
         {
@@ -174,7 +188,7 @@ __device__ __forceinline__ void each_vector(const GemvArguments& a, int m, int c
                 int chunk;
                 const int first = ActivationBatch::vector_of(base, i, chunk);
                 float values[8];
-                widen(batch.values[i], gains.values[i], normalizes, values, square);
+                widen(row.batch.values[i], row.gains.values[i], normalizes, values, square);
                 body(values, first, chunk < chunks);
             }
         }
@@ -188,6 +202,9 @@ __device__ __forceinline__ void each_vector(const GemvArguments& a, int m, int c
 struct Rounding
 {
     float norm, step, inverse, zero;
+#if ROUND == ROUND_ASYMMETRIC
+    double exact_inverse; // whose products fall to the same side of a half as the scheme's
+#endif
 
     __device__ __forceinline__ Rounding(const GemvArguments& a, float norm_of_row, float low, float high) : norm(norm_of_row)
     {
@@ -205,6 +222,8 @@ struct Rounding
         inverse = __fdiv_rn(1.0f, step);
 #if ROUND == ROUND_SYMMETRIC
         inverse = rounded<ACT>(inverse);
+#elif ROUND == ROUND_ASYMMETRIC
+        exact_inverse = 1 / (double)step;
 #endif
     }
 
@@ -214,7 +233,7 @@ struct Rounding
 #if ROUND == ROUND_E4M3
         return decode_e4m3(encode_float8<3>(__fmul_rn(value, inverse)));
 #elif ROUND == ROUND_ASYMMETRIC
-        const float steps = (float)rint((double)value * (1 / (double)step));
+        const float steps = (float)rint((double)value * exact_inverse);
         return fminf(fmaxf(steps + zero, -128.0f), 127.0f) - zero;
 #else
         float steps = __fmul_rn(value, inverse);
@@ -227,11 +246,11 @@ struct Rounding
 };
 
 // Looks at a row's range, all warps at their own parts. All threads that compute.
-__device__ __forceinline__ Rounding measure(const GemvArguments& a, const GemvRooms& rooms, int m, int chunks)
+__device__ __forceinline__ Rounding measure(const GemvArguments& a, ActivationRow& row, const GemvRooms& rooms, int m, int chunks)
 {
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
     float square = 0, low = 0, high = 0;
-    each_vector(a, m, chunks, square, [&](float(&values)[8], int, bool) {
+    each_vector(a, row, m, chunks, square, [&](float(&values)[8], int, bool) {
 #pragma unroll
         for (int j = 0; j < 8; j++)
         {
@@ -272,10 +291,17 @@ __device__ __forceinline__ void fill(const GemvArguments& a, const GemvRooms& ro
     for (int m = 0; m < (SINGLE ? 1 : a.m); m++)
     {
         float total = 0;
+        ActivationRow row;
+        row.load(a, m, 0, vectors_of_warp(chunks));
 #if ROUND
-        const Rounding rounding = measure(a, rooms, m, chunks);
+        const Rounding rounding = measure(a, row, rooms, m, chunks);
+        if (vectors_of_warp(chunks) > ActivationBatch::Count)
+        {
+            row.load(a, m, 0, vectors_of_warp(chunks));
+        }
+
         float unused = 0;
-        each_vector(a, m, chunks, unused, [&](float(&values)[8], int first, bool exists) {
+        each_vector(a, row, m, chunks, unused, [&](float(&values)[8], int first, bool exists) {
 #pragma unroll
             for (int j = 0; j < 8; j++)
             {
@@ -290,7 +316,7 @@ __device__ __forceinline__ void fill(const GemvArguments& a, const GemvRooms& ro
         }
 #else
         float square = 0;
-        each_vector(a, m, chunks, square, [&](float(&values)[8], int first, bool exists) {
+        each_vector(a, row, m, chunks, square, [&](float(&values)[8], int first, bool exists) {
             put_vector(a, rooms, m, first, exists, runs, values, total);
         });
         if (a.gain != nullptr)

@@ -5,6 +5,7 @@ using TorchAO.Formats.Int8;
 using TorchAO.KvCache;
 using TorchAO.Models.Llama;
 using TorchAO.Models.Llama.Cuda;
+using TorchAO.Runtime.Cuda;
 using TorchAO.Tests;
 using TorchSharp;
 using Xunit;
@@ -144,12 +145,35 @@ public sealed class DecodeGraphTests
         using IDisposable noGradient = inference_mode();
         using LlamaForCausalLM model = OnDevice(Wide("llama2"), ScalarType.BFloat16, null);
         using var cache = new KeyValueCache(model.Config, dtype: model.DType, device: model.Device);
-        Assert.Equal(DecodePath.Fused, model.ExplainDecode(cache));
+        Assert.True(model.ExplainDecode(cache).IsFused);
         Assert.Equal(DecodeObstacle.ManyTokens, model.ExplainDecode(cache, 2).Obstacle);
         model.Quantize(new Int4DynamicActivationInt4WeightConfig());
         DecodePath path = model.ExplainDecode(cache);
         Assert.Equal(DecodeObstacle.Layer, path.Obstacle);
         Assert.Contains("rounds activations", path.Reason, StringComparison.Ordinal);
+    }
+
+    [CudaFact]
+    public void A_step_says_how_many_kernels_it_launches_and_why()
+    {
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable noGradient = inference_mode();
+        using LlamaForCausalLM model = OnDevice(Wide("llama2"), ScalarType.BFloat16, null);
+        using var cache = new KeyValueCache(model.Config, dtype: model.DType, device: model.Device);
+        using var batch = new KeyValueCache(model.Config, batch: 3, dtype: model.DType, device: model.Device);
+        int launches = (5 * model.Config.Layers) + 2; // and those of the table and of the head
+        CudaDevice device = CudaDevice.Get(model.Device.index);
+        string Separate(string reason) => device.ComputeCapability.Major >= 9
+            ? $"fused kernels, {launches} launches a step ({reason})"
+            : $"fused kernels, {launches} launches a step ({device.Name} has no barriers for copies (compute capability 9.0))";
+
+        Assert.Equal(Separate("weights in 16 bits gain nothing by one launch"), $"{model.ExplainDecode(cache)}");
+        model.Quantize(new Int8WeightOnlyConfig());
+        Assert.Equal(Separate("3 sequences, one launch takes one"), $"{model.ExplainDecode(batch)}");
+        DecodePath path = model.ExplainDecode(cache);
+        Assert.True(device.ComputeCapability.Major < 9 || $"{path}" == "fused kernels, 2 launches a step", $"{path}"); // the table's row, all else
+        model.Step(SmallLlamas.Ids(1).to(model.Device), cache);
+        Assert.Equal(path, cache.LastStep);
     }
 
     // Sizes that the kernels take: rows of 32 features, heads of 8 numbers.

@@ -18,12 +18,12 @@ public sealed class EmulatedStepTests
     private const int Splits = 2;
 
     // Sums differ in their last bits, so that now and then a number that is stored in 16 bits becomes its neighbour.
-    private const double Most = 3e-3;
+    private const double Most = 1e-3;
 
     [Theory]
     [InlineData(StepWeightKind.Int4Groups32, 256, 512, 8, 256, 1, 16, 37)]
     [InlineData(StepWeightKind.Int4Groups32, 256, 384, 4, 128, 1, 8, 5)]
-    [InlineData(StepWeightKind.Int4Codes, 320, 384, 4, 128, 2, 0, 1)]
+    [InlineData(StepWeightKind.Int4Codes, 320, 384, 4, 128, 2, 0, 0)]
     [InlineData(StepWeightKind.Int8Rows, 320, 384, 4, 128, 1, 0, 600)]
     [InlineData(StepWeightKind.Float8E4M3, 320, 384, 4, 128, 1, 0, 70)]
     public void A_step_of_two_layers_is_that_of_the_decoded_weights(

@@ -10,7 +10,7 @@ namespace TorchAO.Tests.Kernels.Cuda;
 /// <summary>Decode steps in one launch on a GPU, against the same products and attentions in launches of their own.</summary>
 public sealed class StepLaunchTests
 {
-    private const int Capacity = 208;
+    private const int Capacity = 208, Seed = 7;
 
     private static readonly int[] Positions = [0, 1, 63, 200];
 
@@ -62,9 +62,8 @@ public sealed class StepLaunchTests
     public void The_same_step_gives_the_same_bits_each_time()
     {
         using DisposeScope scope = NewDisposeScope();
-        using var generator = new Generator(7, CUDA);
         StepWeightKind kind = StepWeightKind.Int4Groups32;
-        using var step = new Step(new StepSizes(2048, 5632, 32, 4, 64, 1000), [kind, kind, kind], KeyValueFormat.Float, generator);
+        using var step = new Step(new StepSizes(2048, 5632, 32, 4, 64, 1000), [kind, kind, kind], KeyValueFormat.Float);
         step.Model.Begin(100);
         step.Run(step.Combined);
         IReadOnlyList<Tensor> first = step.Model.Left();
@@ -80,9 +79,8 @@ public sealed class StepLaunchTests
     public void Steps_follow_one_another_without_a_wait()
     {
         using DisposeScope scope = NewDisposeScope();
-        using var generator = new Generator(7, CUDA);
         StepWeightKind kind = StepWeightKind.Int8Rows;
-        using var step = new Step(new StepSizes(512, 1408, 8, 2, 64, 1003), [kind, kind, kind], KeyValueFormat.Float, generator);
+        using var step = new Step(new StepSizes(512, 1408, 8, 2, 64, 1003), [kind, kind, kind], KeyValueFormat.Float);
         IReadOnlyList<Tensor>[] left = [.. new[] { true, false }.Select(waits =>
         {
             step.Model.Begin(20);
@@ -104,10 +102,9 @@ public sealed class StepLaunchTests
     public void Layers_of_different_kinds_are_a_launch_each()
     {
         using DisposeScope scope = NewDisposeScope();
-        using var generator = new Generator(7, CUDA);
         using var step = new Step(
             new StepSizes(512, 1408, 8, 2, 64, 1003), [StepWeightKind.Int8Rows, StepWeightKind.Int4Groups32, StepWeightKind.Half],
-            KeyValueFormat.Float, generator);
+            KeyValueFormat.Float);
 
         Assert.Null(step.Reason);
         Assert.Equal([typeof(StepLaunch), typeof(StepLaunch), typeof(GemvLaunch)], step.Combined.Select(launch => launch.GetType()));
@@ -119,9 +116,8 @@ public sealed class StepLaunchTests
     public void Weights_in_16_bits_stay_launches_of_their_own()
     {
         using DisposeScope scope = NewDisposeScope();
-        using var generator = new Generator(7, CUDA);
         StepWeightKind kind = StepWeightKind.Half;
-        using var step = new Step(new StepSizes(512, 1408, 8, 2, 64, 1003), [kind, kind, kind], KeyValueFormat.Float, generator);
+        using var step = new Step(new StepSizes(512, 1408, 8, 2, 64, 1003), [kind, kind, kind], KeyValueFormat.Float);
 
         Assert.Equal("weights in 16 bits gain nothing by one launch", step.Reason);
         Assert.Equal(step.Separate, step.Combined);
@@ -131,8 +127,7 @@ public sealed class StepLaunchTests
     private static void Check(StepSizes sizes, StepWeightKind kind, KeyValueFormat cache = KeyValueFormat.Float)
     {
         using DisposeScope scope = NewDisposeScope();
-        using var generator = new Generator(7, CUDA);
-        using var step = new Step(sizes, [kind, kind, kind], cache, generator);
+        using var step = new Step(sizes, [kind, kind, kind], cache);
         Assert.Null(step.Reason);
         Assert.Equal(11, Assert.IsType<StepLaunch>(Assert.Single(step.Combined)).PartCount);
         foreach (int position in Positions)
@@ -145,7 +140,7 @@ public sealed class StepLaunchTests
     {
         using DisposeScope scope = NewDisposeScope();
         StepModel model = step.Model;
-        string seed = $"position {position}, seed 7";
+        string seed = $"position {position}, seed {Seed}";
         model.Begin(position);
         step.Run(step.Separate);
         (Tensor hidden, Tensor scores) = (model.Hidden.clone(), model.Scores.clone());
@@ -178,14 +173,15 @@ public sealed class StepLaunchTests
         private readonly CudaDevice device;
         private readonly CudaAttentionScratch scratch;
 
-        public Step(StepSizes sizes, IReadOnlyList<StepWeightKind> kinds, KeyValueFormat cache, Generator generator)
+        public Step(StepSizes sizes, IReadOnlyList<StepWeightKind> kinds, KeyValueFormat cache)
         {
+            manual_seed(Seed);
             using Tensor there = zeros(1, device: CUDA);
             device = CudaDevice.Of(there);
             Assert.SkipUnless(device.ComputeCapability.Major >= 9, $"{device.Name} takes no step in one launch");
             var shape = new CudaAttentionShape(sizes.Heads, sizes.KeyValueHeads, sizes.HeadSize, null, 1e-5);
             scratch = CudaAttention.CreateScratch(device, shape, 1);
-            Model = new StepModel(sizes, kinds, cache, Capacity, CUDA, generator, _ => scratch);
+            Model = new StepModel(sizes, kinds, cache, Capacity, CUDA, null, _ => scratch);
             Separate = [.. Model.Parts.Select(part => part is GemvProduct product ? new GemvLaunch(device, product) : (ICudaLaunch)part)];
             Combined = StepLaunch.Combine(device, Separate, out string? reason);
             Reason = reason;

@@ -13,7 +13,7 @@ internal sealed class StepModel
 
     private readonly StepSizes sizes;
     private readonly Device device;
-    private readonly Generator generator;
+    private readonly Generator? generator;
     private readonly Tensor first, projected, attended, gated, cosine, sine;
     private readonly KeyValueCodec codec;
     private readonly CudaAttentionScratch scratch;
@@ -26,10 +26,10 @@ internal sealed class StepModel
     /// <param name="cache">How old keys and values are stored.</param>
     /// <param name="capacity">The longest sequence.</param>
     /// <param name="device">Where its tensors are.</param>
-    /// <param name="generator">Of random numbers, on the same device.</param>
+    /// <param name="generator">Of random numbers; TorchSharp makes none for a GPU, where the device's own is taken.</param>
     /// <param name="makeScratch">Makes room for partial results of attention.</param>
     public StepModel(
-        StepSizes sizes, IReadOnlyList<StepWeightKind> kinds, KeyValueFormat cache, int capacity, Device device, Generator generator,
+        StepSizes sizes, IReadOnlyList<StepWeightKind> kinds, KeyValueFormat cache, int capacity, Device device, Generator? generator,
         Func<CudaAttentionShape, CudaAttentionScratch> makeScratch)
     {
         (this.sizes, this.device, this.generator, Cache) = (sizes, device, generator, cache);
@@ -203,7 +203,7 @@ internal sealed class StepModel
                 QueryGain = queryGain,
                 KeyGain = keyGain,
             },
-            (CudaCacheCode)(int)Cache));
+            CodeOfCache()));
         exact.Add(reference =>
         {
             int length = reference.Position;
@@ -219,6 +219,14 @@ internal sealed class StepModel
             reference.Rows.Add(value);
         });
     }
+
+    private CudaCacheCode CodeOfCache() => Cache switch
+    {
+        KeyValueFormat.Int8 => CudaCacheCode.Int8,
+        KeyValueFormat.Float8 => CudaCacheCode.Float8,
+        KeyValueFormat.Int4 => CudaCacheCode.Int4,
+        _ => CudaCacheCode.Number,
+    };
 
     // Normalized where there is a gain, turned to its position, rounded as the kernel rounds.
     private Tensor Turn(Tensor head, Tensor? gain, int position)

@@ -10,7 +10,7 @@ namespace TorchAO.Tests.Kernels.Cuda;
 internal sealed record StepWeight(CudaWeight View, Func<Tensor> Values)
 {
     /// <summary>Makes a weight whose products with numbers of size 1 are of size 1.</summary>
-    public static StepWeight Make(StepWeightKind kind, int n, int k, Generator generator, Device device)
+    public static StepWeight Make(StepWeightKind kind, int n, int k, Generator? generator, Device device)
     {
         double size = 1 / Math.Sqrt(k);
         switch (kind)
